@@ -1,0 +1,114 @@
+import { DeltaError } from '../base/errors.js'
+import type { Action, AddFile, CommitInfo, DomainMetadata, Metadata, Protocol, RemoveFile, SetTransaction } from './actions.js'
+
+/** One entry of the log, its lines sorted by kind. Inside an entry the order of lines means nothing. */
+export interface Commit {
+  readonly version: number
+  readonly protocol: Protocol | undefined
+  readonly metaData: Metadata | undefined
+  readonly adds: readonly AddFile[]
+  readonly removes: readonly RemoveFile[]
+  readonly txns: readonly SetTransaction[]
+  readonly domains: readonly DomainMetadata[]
+  readonly commitInfo: CommitInfo | undefined
+}
+
+/**
+ * Reads the bytes of `N.json`.
+ *
+ * Unknown action kinds and fields are passed over, as the protocol asks.
+ *
+ * @throws {DeltaError} `LOG_LINE_MALFORMED` with file and line for text that is not JSON, for an action without the
+ * fields that replay needs, and for two protocols, two metadata or two adds of one path in one commit.
+ * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#delta-log-entries
+ */
+export function parseCommit(version: number, bytes: Uint8Array, file: string): Commit {
+  const adds: AddFile[] = []
+  const removes: RemoveFile[] = []
+  const txns: SetTransaction[] = []
+  const domains: DomainMetadata[] = []
+  let protocol: Protocol | undefined
+  let metaData: Metadata | undefined
+  let commitInfo: CommitInfo | undefined
+  const added = new Set<string>()
+
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue
+    const fail = (why: string, cause?: unknown) =>
+      new DeltaError(
+        'LOG_LINE_MALFORMED',
+        `log entry is damaged: ${why}`,
+        { file, line: index + 1 },
+        { cause, hint: DAMAGED_HINT },
+      )
+    const action = parseLine(line, fail)
+    if (action['protocol']) {
+      if (protocol) throw fail('two protocol actions')
+      protocol = checkProtocol(action['protocol'] as Protocol, fail)
+    }
+    if (action['metaData']) {
+      if (metaData) throw fail('two metaData actions')
+      metaData = checkMetadata(action['metaData'] as Metadata, fail)
+    }
+    if (action['add']) {
+      const add = checkAdd(action['add'] as AddFile, fail)
+      if (added.has(add.path)) throw fail(`two adds of ${add.path}`)
+      added.add(add.path)
+      adds.push(add)
+    }
+    if (action['remove']) removes.push(checkRemove(action['remove'] as RemoveFile, fail))
+    if (action['txn']) txns.push(checkTxn(action['txn'] as SetTransaction, fail))
+    if (action['domainMetadata']) domains.push(action['domainMetadata'] as DomainMetadata)
+    if (action['commitInfo']) commitInfo = action['commitInfo'] as CommitInfo
+  }
+  return { version, protocol, metaData, adds, removes, txns, domains, commitInfo }
+}
+
+/** The bytes of a log entry: one action a line, in the order given. */
+export function formatCommit(actions: readonly Action[]): Uint8Array {
+  return Buffer.from(actions.map((action) => `${JSON.stringify(action)}\n`).join(''))
+}
+
+const DAMAGED_HINT =
+  'the table cannot be read past this entry; restore the file from a copy, or read an earlier version of the table'
+
+type Fail = (why: string, cause?: unknown) => DeltaError
+
+function parseLine(line: string, fail: Fail): Readonly<Record<string, unknown>> {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch (cause) {
+    throw fail('not JSON (truncated?)', cause)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw fail('not a JSON object')
+  return value as Record<string, unknown>
+}
+
+function checkProtocol(value: Protocol, fail: Fail): Protocol {
+  if (!Number.isInteger(value.minReaderVersion) || !Number.isInteger(value.minWriterVersion))
+    throw fail('protocol without versions')
+  return value
+}
+
+function checkMetadata(value: Metadata, fail: Fail): Metadata {
+  if (typeof value.schemaString !== 'string') throw fail('metaData without schemaString')
+  return { ...value, partitionColumns: value.partitionColumns ?? [], configuration: value.configuration ?? {} }
+}
+
+function checkAdd(value: AddFile, fail: Fail): AddFile {
+  if (typeof value.path !== 'string' || value.path === '') throw fail('add without path')
+  if (!Number.isSafeInteger(value.size) || value.size < 0) throw fail('add without size')
+  return { ...value, partitionValues: value.partitionValues ?? {} }
+}
+
+function checkRemove(value: RemoveFile, fail: Fail): RemoveFile {
+  if (typeof value.path !== 'string' || value.path === '') throw fail('remove without path')
+  return { ...value, dataChange: value.dataChange ?? true }
+}
+
+function checkTxn(value: SetTransaction, fail: Fail): SetTransaction {
+  if (typeof value.appId !== 'string' || !Number.isSafeInteger(value.version)) throw fail('txn without appId or version')
+  return value
+}

@@ -1,0 +1,104 @@
+import { DeltaError } from '../base/errors.js'
+
+/** A Delta type, as `schemaString` writes it. @see PROTOCOL.md#schema-serialization-format */
+export type DataType = string | StructType | ArrayType | MapType
+
+export interface StructType {
+  readonly type: 'struct'
+  readonly fields: readonly StructField[]
+}
+
+export interface ArrayType {
+  readonly type: 'array'
+  readonly elementType: DataType
+  readonly containsNull: boolean
+}
+
+export interface MapType {
+  readonly type: 'map'
+  readonly keyType: DataType
+  readonly valueType: DataType
+  readonly valueContainsNull: boolean
+}
+
+export interface StructField {
+  readonly name: string
+  readonly type: DataType
+  readonly nullable: boolean
+  readonly metadata: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Reads `metaData.schemaString`.
+ *
+ * @throws {DeltaError} `SCHEMA_MALFORMED` when it is not the JSON of a struct, or two columns differ only in case.
+ */
+export function parseSchema(schemaString: string): StructType {
+  let value: StructType
+  try {
+    value = JSON.parse(schemaString) as StructType
+  } catch (cause) {
+    throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not JSON', {}, { cause })
+  }
+  if (value?.type !== 'struct' || !Array.isArray(value.fields))
+    throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not a struct')
+  checkNames(value.fields, 'SCHEMA_MALFORMED')
+  return value
+}
+
+/** Refuses two columns whose names differ only in case. */
+export function checkNames(fields: readonly StructField[], code: 'SCHEMA_MALFORMED' | 'ARGUMENT_INVALID'): void {
+  const seen = new Set<string>()
+  for (const field of fields) {
+    const name = field.name.toLowerCase()
+    if (seen.has(name))
+      throw new DeltaError(code, 'two columns have one name (letter case does not count)', { column: field.name })
+    seen.add(name)
+  }
+}
+
+/** The column called `name`, whatever its letter case. */
+export function findField(schema: StructType, name: string): StructField | undefined {
+  const wanted = name.toLowerCase()
+  return schema.fields.find((field) => field.name.toLowerCase() === wanted)
+}
+
+export function field(
+  name: string,
+  type: DataType,
+  nullable = true,
+  metadata: Readonly<Record<string, unknown>> = {},
+): StructField {
+  return { name, type, nullable, metadata }
+}
+
+/** A leaf for statistics: a column, or a field inside structs, by its path. Arrays and maps count as one leaf. */
+export interface Leaf {
+  readonly path: readonly string[]
+  readonly type: Exclude<DataType, StructType>
+}
+
+/** The leaves in schema order, depth first. */
+export function leaves(fields: readonly StructField[], above: readonly string[] = []): Leaf[] {
+  return fields.flatMap(({ name, type }) => {
+    const path = [...above, name]
+    return isStruct(type) ? leaves(type.fields, path) : [{ path, type }]
+  })
+}
+
+export function isStruct(type: DataType): type is StructType {
+  return typeof type === 'object' && type.type === 'struct'
+}
+
+/** A type as people write it: `array<struct<a:int,b:string>>`. */
+export function typeText(type: DataType): string {
+  if (typeof type === 'string') return type
+  switch (type.type) {
+    case 'struct':
+      return `struct<${type.fields.map((f) => `${f.name}:${typeText(f.type)}`).join(',')}>`
+    case 'array':
+      return `array<${typeText(type.elementType)}>`
+    case 'map':
+      return `map<${typeText(type.keyType)},${typeText(type.valueType)}>`
+  }
+}
