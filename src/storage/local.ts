@@ -1,0 +1,225 @@
+import { copyFile, link, lstat, open, rename, rm, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { DeltaError } from '../base/errors.js'
+import { type Random, systemRandom } from '../base/random.js'
+import { clampRange } from './byte-range.js'
+import { diskError, errnoOf, isAbsent, localFileSize } from './disk-errors.js'
+import { Folders, sync, syncFolder, writeDurably } from './durable.js'
+import { foldersIn, TEMPORARY, walk } from './folder-walk.js'
+import { checkPath, checkPrefix, joinPath } from './path.js'
+import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+
+/** What `link` answers on file systems that have no hard links. */
+const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])
+
+/**
+ * A store in a folder of this machine.
+ *
+ * Bytes first go to a hidden file beside their target (`.tmp-…`) and to the disk; a link (which fails when the name is
+ * taken) or a rename then shows them, and the folder is synced. So a name never stands for half an object, a creator
+ * never replaces another's object, and what was acknowledged survives a power cut. A process that is killed may
+ * leave a hidden file behind, which no method shows.
+ */
+export class LocalStore implements ObjectStore {
+  readonly uri: string
+  readonly #folders: Folders
+  readonly #random: Random
+  readonly #root: string
+
+  /** The folder need not be there: the first write makes it. */
+  constructor(root: string, options: { readonly random?: Random | undefined } = {}, parent?: LocalStore) {
+    this.#root = resolve(root)
+    this.#random = parent ? parent.#random : (options.random ?? systemRandom)
+    this.#folders = parent ? parent.#folders : new Folders()
+    this.uri = pathToFileURL(this.#root).href.replace(/(?<=[^/])\/$/, '')
+  }
+
+  async get(
+    path: string,
+    options: StoreOptions & { readonly range?: ByteRange | undefined } = {},
+  ): Promise<Uint8Array | undefined> {
+    return await this.#run(path, options, async (file) => {
+      const handle = await open(file, 'r').catch(absentAsUndefined)
+      try {
+        const info = await handle?.stat()
+        if (!handle || !info || info.isDirectory()) return undefined
+        const { start, endExclusive } = clampRange(options.range, info.size)
+        const bytes = new Uint8Array(endExclusive - start)
+        let filled = 0
+        while (filled < bytes.length) {
+          const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled)
+          options.signal?.throwIfAborted()
+          if (bytesRead === 0) break
+          filled += bytesRead
+        }
+        return bytes.subarray(0, filled)
+      } finally {
+        await handle?.close()
+      }
+    })
+  }
+
+  async head(path: string, options: StoreOptions = {}): Promise<ObjectInfo | undefined> {
+    return await this.#run(path, options, async (file) => {
+      const info = await stat(file).catch(absentAsUndefined)
+      if (!info || info.isDirectory()) return undefined
+      return { path, sizeBytes: info.size, modifiedAtMs: Math.trunc(info.mtimeMs) }
+    })
+  }
+
+  async putIfAbsent(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<'created' | 'exists'> {
+    return await this.#run(path, options, async (file) => {
+      const staged = await this.#stage(file, (temporary) => writeDurably(temporary, bytes))
+      try {
+        options.signal?.throwIfAborted()
+        await link(staged, file)
+      } catch (error) {
+        await rm(staged, { force: true })
+        if (errnoOf(error) === 'EEXIST' && !(await lstat(file)).isDirectory()) return 'exists'
+        if (NO_LINKS.has(errnoOf(error) ?? '')) throw unsafe(this.uri, error)
+        throw error
+      }
+      await unlink(staged)
+      await syncFolder(dirname(file))
+      return 'created'
+    })
+  }
+
+  async put(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<void> {
+    await this.#run(path, options, async (file) => {
+      await this.#show(await this.#stage(file, (temporary) => writeDurably(temporary, bytes)), file, options.signal)
+    })
+  }
+
+  async putFile(path: string, localFile: string, options: StoreOptions = {}): Promise<void> {
+    await this.#run(path, options, async (file) => {
+      await localFileSize(localFile)
+      const staged = await this.#stage(file, (temporary) => move(localFile, temporary))
+      await this.#show(staged, file, options.signal)
+    })
+  }
+
+  async *list(
+    prefix: string,
+    options: StoreOptions & { readonly startAfter?: string | undefined } = {},
+  ): AsyncGenerator<ObjectInfo> {
+    const folder = join(this.#root, checkPrefix(prefix))
+    try {
+      for await (const info of walk(folder, options.startAfter ?? '', options.signal)) {
+        yield { ...info, path: joinPath(prefix, info.path) }
+      }
+    } catch (error) {
+      throw diskError(error, prefix)
+    }
+  }
+
+  async listFolders(prefix: string, options: StoreOptions = {}): Promise<readonly string[]> {
+    options.signal?.throwIfAborted()
+    try {
+      return await foldersIn(join(this.#root, checkPrefix(prefix)), options.signal)
+    } catch (error) {
+      throw diskError(error, prefix)
+    }
+  }
+
+  async delete(paths: readonly string[], options: StoreOptions = {}): Promise<void> {
+    for (const path of paths) this.localPath(path)
+    options.signal?.throwIfAborted()
+    for (const path of paths) {
+      await this.#run(path, options, async (file) => {
+        await unlink(file).catch(async (error: unknown) => {
+          const isNoObject = await lstat(file).then((info) => info.isDirectory(), isAbsent)
+          if (!isNoObject) throw error
+        })
+      })
+    }
+  }
+
+  localPath(path: string): string {
+    const hidden = checkPath(path)
+      .split('/')
+      .some((segment) => segment.startsWith(TEMPORARY))
+    if (hidden) throw new DeltaError('ARGUMENT_INVALID', `names that begin with ${TEMPORARY} are the store's own`, { path })
+    return join(this.#root, path)
+  }
+
+  child(prefix: string): LocalStore {
+    return new LocalStore(join(this.#root, checkPrefix(prefix)), {}, this)
+  }
+
+  /** Hard links decide races on every disk; where there are none, `putIfAbsent` says so. */
+  async ensureSafe(options: StoreOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+  }
+
+  async close(): Promise<void> {}
+
+  async #run<T>(path: string, options: StoreOptions, work: (file: string) => Promise<T>): Promise<T> {
+    const file = this.localPath(path)
+    options.signal?.throwIfAborted()
+    try {
+      return await work(file)
+    } catch (error) {
+      throw diskError(error, path)
+    }
+  }
+
+  /** Fills a hidden file beside `file`, whose folder is made first, or again when somebody has removed it meanwhile. */
+  async #stage(file: string, fill: (temporary: string) => Promise<void>): Promise<string> {
+    const folder = dirname(file)
+    const temporary = join(folder, `${TEMPORARY}${this.#random.uuid()}`)
+    const attempt = async () => {
+      await this.#folders.ensure(folder)
+      await fill(temporary)
+    }
+    try {
+      await attempt().catch(async (error: unknown) => {
+        if (errnoOf(error) !== 'ENOENT') throw error
+        this.#folders.forget(folder)
+        await attempt()
+      })
+    } catch (error) {
+      await rm(temporary, { force: true })
+      throw error
+    }
+    return temporary
+  }
+
+  async #show(staged: string, file: string, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      signal?.throwIfAborted()
+      await rename(staged, file)
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw error
+    }
+    await syncFolder(dirname(file))
+  }
+}
+
+/** Moves a file of this machine to `target` and waits until its bytes are on the disk there. */
+async function move(localFile: string, target: string): Promise<void> {
+  await sync(localFile)
+  try {
+    await rename(localFile, target)
+  } catch (error) {
+    if (errnoOf(error) !== 'EXDEV') throw error
+    await copyFile(localFile, target)
+    await sync(target)
+  }
+}
+
+function absentAsUndefined(error: unknown): undefined {
+  if (!isAbsent(error)) throw error
+}
+
+function unsafe(uri: string, cause: unknown): DeltaError {
+  const hint = 'commits need a file system with hard links (ext4, xfs, apfs, ntfs); exFAT and some network shares have none'
+  return new DeltaError(
+    'STORE_UNSAFE',
+    'this file system cannot create a file without replacing another',
+    { uri },
+    { hint, cause },
+  )
+}

@@ -1,0 +1,78 @@
+/** A stored object, as a listing or a head request tells it. */
+export interface ObjectInfo {
+  /** Relative to the store's root, `/` between segments, never percent-encoded. */
+  readonly path: string
+  readonly sizeBytes: number
+  /** Milliseconds since 1970-01-01 UTC, as the store says. */
+  readonly modifiedAtMs: number
+}
+
+export interface ByteRange {
+  readonly start: number
+  readonly endExclusive: number
+}
+
+export interface StoreOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The port to where tables live. Everything above it is the same on disk, on S3 and in memory.
+ *
+ * Promises: an object is there whole or not at all; once written it is durable and shows in the next `get` and `list`;
+ * of any number of racing `putIfAbsent` calls on one path exactly one answers `created`.
+ *
+ * Paths are relative, `/`-separated and not percent-encoded. A path that would leave the root (`..`, a leading `/`,
+ * an empty segment) is refused with `ARGUMENT_INVALID`.
+ *
+ * Every method rejects with `STORE_UNAVAILABLE` when the store does not answer (the work may have happened), with
+ * `STORE_DENIED` when it refuses access, and with the signal's own reason after an abort.
+ */
+export interface ObjectStore {
+  /** `file:///folder`, `s3://bucket/prefix` or `memory:name`; no trailing slash. */
+  readonly uri: string
+
+  /**
+   * The object's bytes, or `undefined` when it is not there. With a range, the bytes of that range that exist
+   * (fewer when the object is shorter, none when the range starts at or after its end).
+   */
+  get(path: string, options?: StoreOptions & { readonly range?: ByteRange | undefined }): Promise<Uint8Array | undefined>
+
+  head(path: string, options?: StoreOptions): Promise<ObjectInfo | undefined>
+
+  /**
+   * Creates the object unless the path is taken. A rejected call leaves open whether it was created: who must know
+   * reads it back.
+   */
+  putIfAbsent(path: string, bytes: Uint8Array, options?: StoreOptions): Promise<'created' | 'exists'>
+
+  /** Creates or replaces. */
+  put(path: string, bytes: Uint8Array, options?: StoreOptions): Promise<void>
+
+  /** Creates or replaces from a file of this machine, in bounded memory. The file may be moved away by it. */
+  putFile(path: string, localFile: string, options?: StoreOptions): Promise<void>
+
+  /**
+   * The objects below the folder `prefix` (`''` is the root), at every depth. `startAfter` is a name inside that
+   * folder: only objects whose path is greater are given. Inside one folder objects come in UTF-8 byte order of
+   * their names; nothing is said of the order across folders.
+   */
+  list(prefix: string, options?: StoreOptions & { readonly startAfter?: string | undefined }): AsyncIterable<ObjectInfo>
+
+  /** The names of the folders directly below the folder `prefix`, sorted; a folder is what holds an object at any depth. */
+  listFolders(prefix: string, options?: StoreOptions): Promise<readonly string[]>
+
+  /** Deletes objects; those that are not there are passed over. */
+  delete(paths: readonly string[], options?: StoreOptions): Promise<void>
+
+  /** Where the object is as a file of this machine; `undefined` on stores that are not a disk. */
+  localPath(path: string): string | undefined
+
+  /** The same store with its root at the folder `prefix`. */
+  child(prefix: string): ObjectStore
+
+  /** Checks that conditional puts can be trusted before the first commit; see `probeStore`. Cheap after the first time. */
+  ensureSafe(options?: StoreOptions): Promise<void>
+
+  close(): Promise<void>
+}
