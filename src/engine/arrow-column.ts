@@ -1,0 +1,149 @@
+import duckdb from '@duckdb/node-bindings'
+import { type Data, type DataType, makeData } from 'apache-arrow'
+
+/**
+ * A vector of one of DuckDB's data chunks. Its memory is copied when it is first asked for, and only once; until then the chunk
+ * must be alive.
+ */
+export class Source {
+  readonly #vector: duckdb.Vector
+  readonly #rows: number
+  readonly #entries: Source[] = []
+  #bytes: Uint8Array<ArrayBuffer> | undefined
+  #mask: Uint8Array | null | undefined
+  #items: Source | undefined
+
+  constructor(vector: duckdb.Vector, rows: number) {
+    this.#vector = vector
+    this.#rows = rows
+  }
+
+  /** The values of all rows, of `width` bytes each. */
+  bytes(width: number): Uint8Array<ArrayBuffer> {
+    if (this.#rows === 0) return EMPTY
+    this.#bytes ??= duckdb.vector_get_data(this.#vector, this.#rows * width) as Uint8Array<ArrayBuffer>
+    return this.#bytes
+  }
+
+  /** Which rows hold a value, one bit a row, lowest bit first; `undefined` when all do. To be asked with `isValid`. */
+  get mask(): Uint8Array | undefined {
+    // The binding answers null for a vector without a mask, whatever its declaration says.
+    if (this.#mask === undefined)
+      this.#mask = duckdb.vector_get_validity(this.#vector, Math.ceil(this.#rows / 64) * 8) as Uint8Array | null
+    return this.#mask ?? undefined
+  }
+
+  /** An entry of a vector of structs. */
+  entry(index: number): Source {
+    this.#entries[index] ??= new Source(duckdb.struct_vector_get_child(this.#vector, index), this.#rows)
+    return this.#entries[index]
+  }
+
+  /** The items that the rows of a vector of lists point into. */
+  get items(): Source {
+    this.#items ??= new Source(duckdb.list_vector_get_child(this.#vector), duckdb.list_vector_get_size(this.#vector))
+    return this.#items
+  }
+}
+
+/** One Arrow column in the making: gathers rows of DuckDB vectors into memory of its own. */
+export interface Column {
+  /** Adds the rows `start` to `start + count` (exclusive) of `source`, which must hold the type the column was made for. */
+  append(source: Source, start: number, count: number): void
+  /** About how many bytes of values were added since the column last started anew. */
+  readonly bytes: number
+  /** The rows added so far, as Arrow data that shares no memory with DuckDB or later batches. The column starts anew. */
+  finish(): Data
+}
+
+/** The buffers of a finished column. */
+export interface Parts {
+  readonly type: DataType
+  readonly length: number
+  readonly nullCount: number
+  readonly nullBitmap: Uint8Array | null
+  readonly data?: ArrayBufferView
+  readonly valueOffsets?: Int32Array
+  readonly child?: Data
+  readonly children?: readonly Data[]
+}
+
+/** `makeData` for a type that is known only at run time, which its overloads have no signature for. */
+export function dataOf(parts: Parts): Data {
+  return makeData(parts as never)
+}
+
+export function isValid(mask: Uint8Array | undefined, row: number): boolean {
+  return mask === undefined || ((mask[row >> 3] as number) & (1 << (row & 7))) !== 0
+}
+
+/** `bytes` when it can hold `length` of them, else a copy with at least that room and zeros behind. */
+export function withRoom(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  if (length <= bytes.length) return bytes
+  const grown = new Uint8Array(Math.max(length, bytes.length * 2, 1024))
+  grown.set(bytes)
+  return grown
+}
+
+/** The Arrow validity bitmap of a column in the making. Costs nothing until the first vector with a mask. */
+export class Validity {
+  #bits: Uint8Array<ArrayBuffer> | undefined
+  #nulls = 0
+  #rows = 0
+
+  get rows(): number {
+    return this.#rows
+  }
+
+  /** Adds rows as `Column.append` does. */
+  append({ mask }: Source, start: number, count: number): void {
+    if (mask && !this.#bits) {
+      this.#bits = withRoom(EMPTY, bitmapBytes(this.#rows + count))
+      copyBits(this.#bits, 0, undefined, 0, this.#rows)
+    }
+    if (this.#bits) {
+      this.#bits = withRoom(this.#bits, bitmapBytes(this.#rows + count))
+      this.#nulls += count - copyBits(this.#bits, this.#rows, mask, start, count)
+    }
+    this.#rows += count
+  }
+
+  finish(): { length: number; nullCount: number; nullBitmap: Uint8Array | null } {
+    const nullBitmap = this.#bits && this.#nulls > 0 ? this.#bits.subarray(0, (this.#rows + 7) >> 3) : null
+    const finished = { length: this.#rows, nullCount: this.#nulls, nullBitmap }
+    this.#bits = undefined
+    this.#nulls = 0
+    this.#rows = 0
+    return finished
+  }
+}
+
+/** Bytes for `rows` bits and the one byte behind them that `copyBits` may touch. */
+function bitmapBytes(rows: number): number {
+  return (rows >> 3) + 2
+}
+
+/**
+ * Copies `count` bits from bit `from` of `source` (all ones when there is none) to bit `to` of `target`, whose bits from there
+ * on are zero.
+ *
+ * @returns how many of them are set
+ */
+function copyBits(target: Uint8Array, to: number, source: Uint8Array | undefined, from: number, count: number): number {
+  let set = 0
+  for (let done = 0; done < count; done += 8) {
+    const at = from + done
+    const pair = source ? (source[at >> 3] as number) | ((source[(at >> 3) + 1] ?? 0) << 8) : 0xffff
+    let byte = (pair >> (at & 7)) & 0xff
+    if (count - done < 8) byte &= (1 << (count - done)) - 1
+    set += BITS_SET[byte] as number
+    const word = byte << ((to + done) & 7)
+    const index = (to + done) >> 3
+    target[index] = (target[index] as number) | (word & 0xff)
+    if (word > 0xff) target[index + 1] = (target[index + 1] as number) | (word >> 8)
+  }
+  return set
+}
+
+const EMPTY = new Uint8Array(0)
+const BITS_SET = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length)

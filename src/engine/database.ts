@@ -1,0 +1,212 @@
+import {
+  type DuckDBConnection,
+  DuckDBInstance,
+  type DuckDBResult,
+  DuckDBTimestampTZValue,
+  type DuckDBValue,
+} from '@duckdb/node-api'
+import { DeltaError } from '../base/errors.js'
+import { engineError } from './engine-error.js'
+import { literal, literalList } from './sql-text.js'
+
+export type Parameters = readonly DuckDBValue[] | Readonly<Record<string, DuckDBValue>>
+
+export interface DatabaseSettings {
+  /** Memory that the engine may hold, in bytes; beyond it spills to `tempFolder`. */
+  readonly memoryLimitBytes?: number | undefined
+  readonly threads?: number | undefined
+  readonly tempFolder?: string | undefined
+  /** Optimizers to leave out, as DuckDB names them. */
+  readonly disabledOptimizers?: string | undefined
+  /**
+   * Lock the engine down: no file outside these folders, no network, no extension, no setting can be changed. It is the
+   * second wall for SQL that users wrote; the first is the allow-list on the parsed statement.
+   */
+  readonly sandboxFolders?: readonly string[] | undefined
+}
+
+export interface RunOptions {
+  readonly params?: Parameters | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** One DuckDB in this process. Its zone is UTC. */
+export class Database {
+  private readonly instance: DuckDBInstance
+  private readonly idle: DuckDBConnection[] = []
+  private readonly open = new Set<DuckDBConnection>()
+  private closed = false
+
+  private constructor(instance: DuckDBInstance) {
+    this.instance = instance
+  }
+
+  static async open(settings: DatabaseSettings = {}): Promise<Database> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      ...(settings.threads ? { threads: String(settings.threads) } : {}),
+      ...(settings.memoryLimitBytes ? { memory_limit: `${Math.floor(settings.memoryLimitBytes / 2 ** 20)}MiB` } : {}),
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    const database = new Database(instance)
+    await database.use(async (connection) => {
+      const statements = [
+        "SET GLOBAL TimeZone = 'UTC'",
+        'SET GLOBAL parquet_metadata_cache = true',
+        // It keeps blocks of files that the range cache is still filling in.
+        'SET GLOBAL enable_external_file_cache = false',
+        'SET GLOBAL preserve_insertion_order = true',
+        settings.tempFolder ? `SET GLOBAL temp_directory = ${literal(settings.tempFolder)}` : "SET GLOBAL temp_directory = ''",
+        settings.disabledOptimizers ? `SET GLOBAL disabled_optimizers = ${literal(settings.disabledOptimizers)}` : '',
+        ...(settings.sandboxFolders ? lockDown(settings.sandboxFolders) : []),
+      ]
+      for (const statement of statements.filter(Boolean)) await connection.run(statement)
+    })
+    return database
+  }
+
+  /** Lends a connection for as long as `work` runs. Connections are used again: leave no temporary object behind. */
+  async use<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const raw = this.idle.pop() ?? (await this.connect())
+    try {
+      return await work(new Connection(raw))
+    } finally {
+      if (this.closed) this.release(raw)
+      else this.idle.push(raw)
+    }
+  }
+
+  /** A connection of the caller's own, with its own temporary objects. Close it. */
+  async session(): Promise<Session> {
+    const raw = await this.connect()
+    return new Session(raw, () => this.release(raw))
+  }
+
+  /** Runs one statement on a lent connection; see `Connection.rows`. */
+  async rows<T = Record<string, unknown>>(sql: string, options?: RunOptions): Promise<T[]> {
+    return this.use((connection) => connection.rows<T>(sql, options))
+  }
+
+  /** Interrupts what runs and frees the engine. */
+  close(): void {
+    this.closed = true
+    for (const connection of this.open) connection.interrupt()
+    for (const connection of this.idle.splice(0)) this.release(connection)
+    if (this.open.size === 0) this.instance.closeSync()
+  }
+
+  private async connect(): Promise<DuckDBConnection> {
+    if (this.closed) throw new DeltaError('CLOSED', 'the lakehouse is closed')
+    const connection = await this.instance.connect()
+    this.open.add(connection)
+    return connection
+  }
+
+  private release(connection: DuckDBConnection): void {
+    if (!this.open.delete(connection)) return
+    connection.closeSync()
+    if (this.closed && this.open.size === 0) this.instance.closeSync()
+  }
+}
+
+/** What runs SQL. Failures reject with a DeltaError; an abort interrupts the engine and rejects with the signal's reason. */
+export class Connection {
+  readonly raw: DuckDBConnection
+
+  constructor(raw: DuckDBConnection) {
+    this.raw = raw
+  }
+
+  async run(sql: string, options: RunOptions = {}): Promise<void> {
+    await this.guard(options.signal, () => this.raw.run(sql, values(options.params)))
+  }
+
+  /** Every row as an object of JavaScript values (64-bit integers as bigint). For answers known to be small. */
+  async rows<T = Record<string, unknown>>(sql: string, options: RunOptions = {}): Promise<T[]> {
+    return this.guard(options.signal, async () => {
+      const reader = await this.raw.runAndReadAll(sql, values(options.params))
+      return reader.getRowObjectsJS() as T[]
+    })
+  }
+
+  /** Every column as a list of JavaScript values. For answers known to be small. */
+  async columns(sql: string, options: RunOptions = {}): Promise<unknown[][]> {
+    return this.guard(options.signal, async () => (await this.raw.runAndReadAll(sql, values(options.params))).getColumnsJS())
+  }
+
+  /**
+   * The result, to be read chunk by chunk. An empty chunk is no proof of the end: a query that failed half way shows it
+   * in `returnType` alone, so read it with `recordBatches`.
+   */
+  async stream(sql: string, options: RunOptions = {}): Promise<DuckDBResult> {
+    return this.guard(options.signal, () => this.raw.stream(sql, values(options.params)))
+  }
+
+  /** Names and types of what a query answers, without running it. */
+  async describe(sql: string, options: RunOptions = {}): Promise<readonly { readonly name: string; readonly type: string }[]> {
+    const found = await this.rows<{ column_name: string; column_type: string }>(`${DESCRIBE}${sql}`, options).catch(
+      (error: unknown) => {
+        throw withoutPrefix(error)
+      },
+    )
+    return found.map((column) => ({ name: column.column_name, type: column.column_type }))
+  }
+
+  private async guard<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted()
+    const interrupt = () => this.raw.interrupt()
+    signal?.addEventListener('abort', interrupt, { once: true })
+    try {
+      return await work()
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw engineError(error)
+    } finally {
+      signal?.removeEventListener('abort', interrupt)
+    }
+  }
+}
+
+/** A connection that its holder closes. */
+export class Session extends Connection {
+  private readonly release: () => void
+
+  constructor(raw: DuckDBConnection, release: () => void) {
+    super(raw)
+    this.release = release
+  }
+
+  close(): void {
+    this.release()
+  }
+}
+
+/** An instant as a parameter. */
+export function instantValue(ms: number): DuckDBValue {
+  return new DuckDBTimestampTZValue(BigInt(Math.round(ms * 1000)))
+}
+
+function lockDown(folders: readonly string[]): string[] {
+  return [
+    `SET GLOBAL allowed_directories = ${literalList(folders)}`,
+    'SET GLOBAL enable_external_access = false',
+    'SET GLOBAL allow_community_extensions = false',
+    'SET GLOBAL lock_configuration = true',
+  ]
+}
+
+const DESCRIBE = 'DESCRIBE '
+
+/** Error messages show the statement with a mark below it; the word before the caller's text is ours. */
+function withoutPrefix(error: unknown): unknown {
+  if (!(error instanceof DeltaError)) return error
+  const indent = ' '.repeat(DESCRIBE.length)
+  const message = error.message
+    .replace(`LINE 1: ${DESCRIBE}`, 'LINE 1: ')
+    .replace(new RegExp(`(\\nLINE 1: .*\\n)${indent}`), '$1')
+  return new DeltaError(error.code, message, error.details, { cause: error.cause, hint: error.hint })
+}
+
+function values(params: Parameters | undefined): DuckDBValue[] | Record<string, DuckDBValue> | undefined {
+  return params as DuckDBValue[] | Record<string, DuckDBValue> | undefined
+}

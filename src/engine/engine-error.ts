@@ -1,0 +1,54 @@
+import { DeltaError, type ErrorCode } from '../base/errors.js'
+
+/** DuckDB's error classes, by the word its messages begin with. What is not listed is a fault of ours or of the engine. */
+const CODE_OF: Readonly<Record<string, ErrorCode>> = {
+  'Parser Error': 'SQL_INVALID',
+  'Binder Error': 'SQL_INVALID',
+  'Catalog Error': 'SQL_INVALID',
+  'Conversion Error': 'SQL_INVALID',
+  'Invalid Input Error': 'SQL_INVALID',
+  'Out of Range Error': 'SQL_INVALID',
+  'Mismatch Type Error': 'SQL_INVALID',
+  'Not implemented Error': 'SQL_INVALID',
+  'Constraint Error': 'SQL_INVALID',
+  'Invalid Error': 'SQL_INVALID',
+  'Syntax Error': 'SQL_INVALID',
+  'Permission Error': 'SQL_FORBIDDEN',
+  'Out of Memory Error': 'MEMORY_LIMIT',
+  'IO Error': 'ENGINE_FAILED',
+  'INTERRUPT Error': 'CANCELLED',
+}
+
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  MEMORY_LIMIT: 'ask for less (fewer columns, a filter, a LIMIT), or raise the memory limit',
+}
+
+/** Turns what the engine threw into a DeltaError; the engine's own message, with its position marks, is kept. */
+export function engineError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof DeltaError) return error
+  const kind = /^([A-Za-z ]+ Error|INTERRUPT Error)[:!]/.exec(error.message)?.[1] ?? ''
+  const message = kind ? error.message.slice(kind.length + 1).trim() : error.message
+  const missing = /No files found that match the pattern|Cannot open file|No such file or directory/.test(message)
+  if (missing && kind === 'IO Error') {
+    const file = /"([^"]+)"/.exec(message)?.[1] ?? ''
+    return new DeltaError('DATA_FILE_MISSING', 'a data file of the table is gone', { file }, { cause: error, hint: MISSING_HINT })
+  }
+  if (
+    /TProtocolException|No magic bytes|too small to be a Parquet|Parquet file|Invalid thrift/i.test(message) &&
+    kind !== 'Binder Error'
+  ) {
+    const file = /['"]([^'"]+\.parquet)['"]/.exec(message)?.[1] ?? ''
+    return new DeltaError(
+      'DATA_FILE_DAMAGED',
+      'a data file of the table is damaged',
+      { file, reason: message },
+      { cause: error, hint: DAMAGED_HINT },
+    )
+  }
+  const code = CODE_OF[kind] ?? 'ENGINE_FAILED'
+  return new DeltaError(code, message, {}, { cause: error, hint: HINTS[code] })
+}
+
+const MISSING_HINT =
+  'it may have been vacuumed from under an old version: ask for a newer version, or restore the file; nothing else of the table is affected'
+const DAMAGED_HINT = 'restore the file from a copy; versions of the table without this file are not affected'

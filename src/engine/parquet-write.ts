@@ -1,0 +1,83 @@
+import { mkdir } from 'node:fs/promises'
+import { type ColumnStatistics, type FileStatistics, leafKey } from '../protocol/stats.js'
+import type { Connection, RunOptions } from './database.js'
+import { ident, literal } from './sql-text.js'
+
+export interface ParquetWriteOptions extends RunOptions {
+  readonly codec: 'snappy' | 'zstd'
+  /** Columns whose values go into the file's partition instead of the file. */
+  readonly partitionBy?: readonly string[] | undefined
+  /** Begin a new file at about this size. One file without it. */
+  readonly fileSizeBytes?: number | undefined
+}
+
+/** A Parquet file that was written, with what its writer learned on the way: no second pass over the data. */
+export interface WrittenFile {
+  readonly file: string
+  readonly rows: number
+  readonly sizeBytes: number
+  readonly statistics: FileStatistics
+  /** Values of the partition columns as DuckDB prints them. */
+  readonly partition: Readonly<Record<string, string | null>>
+}
+
+/**
+ * Writes what `query` answers to `target`: a file, or a folder when the options ask for several files. A file without
+ * rows is not reported.
+ */
+export async function writeParquet(
+  connection: Connection,
+  query: string,
+  target: string,
+  options: ParquetWriteOptions,
+): Promise<WrittenFile[]> {
+  const partitionBy = options.partitionBy ?? []
+  const several = partitionBy.length > 0 || options.fileSizeBytes !== undefined
+  if (several) await mkdir(target, { recursive: true })
+  const settings = [
+    'FORMAT parquet',
+    `COMPRESSION ${options.codec}`,
+    'RETURN_STATS',
+    ...(partitionBy.length > 0 ? [`PARTITION_BY (${partitionBy.map(ident).join(', ')})`] : []),
+    ...(options.fileSizeBytes ? [`FILE_SIZE_BYTES ${options.fileSizeBytes}`] : []),
+    ...(several ? ["FILENAME_PATTERN '{uuid}'"] : []),
+  ]
+  const rows = await connection.rows<CopyRow>(`COPY (${query}) TO ${literal(target)} (${settings.join(', ')})`, options)
+  return rows.filter((row) => row.count > 0n).map(written)
+}
+
+type TextMap = readonly { readonly key: string; readonly value: string | null }[]
+
+interface CopyRow {
+  readonly filename: string
+  readonly count: bigint
+  readonly file_size_bytes: bigint
+  readonly column_statistics: readonly { readonly key: string; readonly value: TextMap }[]
+  readonly partition_keys: TextMap | null
+}
+
+function written(row: CopyRow): WrittenFile {
+  return {
+    file: row.filename,
+    rows: Number(row.count),
+    sizeBytes: Number(row.file_size_bytes),
+    statistics: new Map(row.column_statistics.map(({ key, value }) => [leafKey(leafPath(key)), columnStatistics(value)])),
+    partition: Object.fromEntries((row.partition_keys ?? []).map(({ key, value }) => [key, value])),
+  }
+}
+
+function columnStatistics(entries: TextMap): ColumnStatistics {
+  const found = new Map(entries.map(({ key, value }) => [key, value ?? undefined]))
+  const nullCount = found.get('null_count')
+  return {
+    min: found.get('min'),
+    max: found.get('max'),
+    nullCount: nullCount === undefined ? undefined : Number(nullCount),
+    hasNan: found.get('has_nan') === 'true',
+  }
+}
+
+/** `"a"."b ""c"""` as its parts. */
+function leafPath(quoted: string): string[] {
+  return (quoted.match(/"(?:[^"]|"")*"/g) ?? []).map((part) => part.slice(1, -1).replaceAll('""', '"'))
+}

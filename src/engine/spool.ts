@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** A folder for files that live no longer than this process: staged uploads, answers on their way out. */
+export class Spool {
+  readonly folder: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** Makes a fresh folder below `parent`, and clears away those of processes that ended without doing so. */
+  static async create(parent: string): Promise<Spool> {
+    const folder = join(parent, `spool-${process.pid}-${randomUUID()}`)
+    await mkdir(folder, { recursive: true })
+    for (const name of await readdir(parent)) {
+      const pid = Number(/^spool-(\d+)-/.exec(name)?.[1] ?? Number.NaN)
+      if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(parent, name), { force: true, recursive: true })
+    }
+    return new Spool(folder)
+  }
+
+  /** A path that nothing uses yet. The file is the caller's to write and to remove. */
+  file(extension: string): string {
+    return join(this.folder, `${randomUUID()}.${extension}`)
+  }
+
+  async write(path: string, bytes: Uint8Array | readonly Uint8Array[]): Promise<void> {
+    await writeFile(path, bytes as Uint8Array | Iterable<Uint8Array>)
+  }
+
+  /** Bytes in a file of their own, or the file that holds them already. */
+  async take(
+    body: { readonly kind: 'bytes'; readonly chunks: readonly Uint8Array[] } | { readonly kind: 'file'; readonly path: string },
+  ): Promise<string> {
+    if (body.kind === 'file') return body.path
+    const path = this.file('body')
+    await this.write(path, body.chunks)
+    return path
+  }
+
+  async remove(path: string): Promise<void> {
+    await rm(path, { force: true, recursive: true })
+  }
+
+  async close(): Promise<void> {
+    await rm(this.folder, { force: true, recursive: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
