@@ -1,0 +1,141 @@
+import type { Connection, Database } from '../engine/database.js'
+import { ident, literal } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import { type DataType, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+
+/** What a partitioned or statistics-bearing column looks like inside the relation. */
+export interface RelationShape {
+  readonly schema: StructType
+  readonly partitionColumns: readonly string[]
+}
+
+const DELETION_VECTOR =
+  'STRUCT("storageType" VARCHAR, "pathOrInlineDv" VARCHAR, "offset" INTEGER, "sizeInBytes" INTEGER, "cardinality" BIGINT)'
+const TEXT_MAP = 'MAP(VARCHAR, VARCHAR)'
+
+/** A file action as columns, in the protocol's names; `file` is its canonical path. */
+export const FILE_ACTION_STRUCT = [
+  '"path" VARCHAR',
+  `"partitionValues" ${TEXT_MAP}`,
+  '"size" BIGINT',
+  '"modificationTime" BIGINT',
+  '"stats" VARCHAR',
+  `"tags" ${TEXT_MAP}`,
+  `"deletionVector" ${DELETION_VECTOR}`,
+  '"baseRowId" BIGINT',
+  '"defaultRowCommitVersion" BIGINT',
+  '"clusteringProvider" VARCHAR',
+  '"deletionTimestamp" BIGINT',
+  '"extendedFileMetadata" BOOLEAN',
+].join(', ')
+
+/**
+ * The files of a table as a relation: a row for every time a logical file was in the table, with the versions between
+ * which it was. Any loaded version `v` is `added_at <= v AND (removed_at IS NULL OR removed_at > v)`.
+ *
+ * A tombstone of a file that was never seen alive has no `added_at`. `part` holds typed partition values, `stat` the
+ * typed statistics; both are NULL where the text cannot be read, which keeps the file in every answer.
+ */
+export class FilesRelation {
+  readonly name: string
+  readonly shape: RelationShape
+  private readonly database: Database
+
+  private constructor(database: Database, name: string, shape: RelationShape) {
+    this.database = database
+    this.name = name
+    this.shape = shape
+  }
+
+  static async create(database: Database, name: string, shape: RelationShape): Promise<FilesRelation> {
+    const relation = new FilesRelation(database, name, shape)
+    await database.use((connection) =>
+      connection.run(
+        `CREATE TABLE ${ident(name)} (file VARCHAR, dv_id VARCHAR, added_at BIGINT, removed_at BIGINT, ${FILE_ACTION_STRUCT}, ` +
+          `part ${relation.partType()}, stat ${relation.statType()})`,
+      ),
+    )
+    return relation
+  }
+
+  /** The condition that a row is live at `version`. */
+  static liveAt(version: number): string {
+    return `added_at <= ${version} AND (removed_at IS NULL OR removed_at > ${version})`
+  }
+
+  async drop(): Promise<void> {
+    await this.database.use((connection) => connection.run(`DROP TABLE IF EXISTS ${ident(this.name)}`))
+  }
+
+  /**
+   * Appends rows from `source`, a relation with columns `file`, `dv_id`, `added_at`, `removed_at`, those of
+   * `FILE_ACTION_STRUCT`, and `stats_parsed` (typed statistics or NULL).
+   */
+  async insertFrom(connection: Connection, source: string, params: readonly string[] = []): Promise<void> {
+    await connection.run(
+      `INSERT INTO ${ident(this.name)} SELECT * EXCLUDE (stats_parsed) REPLACE (coalesce(stats, to_json(stats_parsed)::VARCHAR) AS stats), ` +
+        `${this.partExpression()}, coalesce(TRY(json_transform(stats, ${literal(this.statStructure())})), stats_parsed) FROM (${source})`,
+      { params },
+    )
+  }
+
+  /** The type of `stats_parsed` as this table has it. */
+  statType(): string {
+    const { min, nulls } = this.statFields()
+    const bounds = min ? `, "minValues" STRUCT(${min}), "maxValues" STRUCT(${min})` : ''
+    return `STRUCT("numRecords" BIGINT, "tightBounds" BOOLEAN${bounds}${nulls ? `, "nullCount" STRUCT(${nulls})` : ''})`
+  }
+
+  private statStructure(): string {
+    const { min, nulls } = this.statFields()
+    return JSON.stringify({
+      numRecords: 'BIGINT',
+      tightBounds: 'BOOLEAN',
+      ...(min ? { minValues: `STRUCT(${min})`, maxValues: `STRUCT(${min})` } : {}),
+      ...(nulls ? { nullCount: `STRUCT(${nulls})` } : {}),
+    })
+  }
+
+  private statFields(): { readonly min: string; readonly nulls: string } {
+    const data = this.shape.schema.fields.filter((f) => !this.shape.partitionColumns.includes(f.name))
+    return {
+      min: structFields(data, (type) => (hasBounds(type) ? duckdbType(type) : undefined)),
+      nulls: structFields(data, () => 'BIGINT'),
+    }
+  }
+
+  private partitionFields(): readonly StructField[] {
+    return this.shape.partitionColumns.flatMap((name) => this.shape.schema.fields.find((f) => f.name === name) ?? [])
+  }
+
+  private partType(): string {
+    const fields = this.partitionFields().map((f) => `${ident(f.name)} ${duckdbType(f.type)}`)
+    return fields.length === 0 ? 'BOOLEAN' : `STRUCT(${fields.join(', ')})`
+  }
+
+  private partExpression(): string {
+    const fields = this.partitionFields().map((f) => {
+      const text = `"partitionValues"[${literal(f.name)}]`
+      return `${ident(f.name)} := ${f.type === 'binary' ? `encode(${text})` : `TRY_CAST(${text} AS ${duckdbType(f.type)})`}`
+    })
+    return fields.length === 0 ? 'NULL' : `struct_pack(${fields.join(', ')})`
+  }
+}
+
+/** Whether the protocol keeps minimum and maximum for a type. */
+export function hasBounds(type: DataType): boolean {
+  return typeof type === 'string' && type !== 'boolean' && type !== 'binary' && type !== 'variant' && type !== 'void'
+}
+
+function structFields(fields: readonly StructField[], leafType: (type: DataType) => string | undefined): string {
+  return fields
+    .flatMap((f) => {
+      const type = isStruct(f.type) ? nested(structFields(f.type.fields, leafType)) : leafType(f.type)
+      return type === undefined ? [] : [`${ident(f.name)} ${type}`]
+    })
+    .join(', ')
+}
+
+function nested(fields: string): string | undefined {
+  return fields === '' ? undefined : `STRUCT(${fields})`
+}

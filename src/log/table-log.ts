@@ -1,0 +1,289 @@
+import { DeltaError, isDeltaError } from '../base/errors.js'
+import type { EventSink } from '../base/events.js'
+import type { Database } from '../engine/database.js'
+import type { Spool } from '../engine/spool.js'
+import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
+import { type Commit, parseCommit } from '../protocol/commit-file.js'
+import { checkReadable } from '../protocol/features.js'
+import { rootSpellings } from '../protocol/file-path.js'
+import { commitPath } from '../protocol/log-path.js'
+import { parseSchema } from '../protocol/schema.js'
+import type { ObjectStore, StoreOptions } from '../storage/store.js'
+import { applyFolded, foldCommits } from './apply-commits.js'
+import { loadCheckpointFiles, readCheckpointHead } from './checkpoint-read.js'
+import { FilesRelation } from './files-relation.js'
+import { type LogSegment, listLog, planSegments, readCheckpointHint } from './segment.js'
+
+export interface LogDependencies {
+  readonly store: ObjectStore
+  readonly database: Database
+  readonly spool: Spool
+  readonly events: EventSink
+}
+
+/** A producer's last batch in the table; `committedAt` is unknown when a checkpoint told of it. */
+export interface KnownTransaction extends SetTransaction {
+  readonly committedAt: number | undefined
+}
+
+/** Protocol and metadata of one version. */
+export interface TableState {
+  readonly protocol: Protocol
+  readonly metadata: Metadata
+}
+
+let relations = 0
+
+/** A table's log, loaded: the files relation, and the rest of the state, for every version from `firstVersion` on. */
+export class TableLog {
+  readonly firstVersion: number
+  readonly files: FilesRelation
+  private latest: number
+  private readonly deps: LogDependencies
+  private readonly states: { readonly version: number; readonly state: TableState }[]
+  private readonly txns: Map<string, KnownTransaction>
+  private readonly domains: Map<string, DomainMetadata>
+
+  private constructor(deps: LogDependencies, files: FilesRelation, head: Head, firstVersion: number, version: number) {
+    this.deps = deps
+    this.files = files
+    this.firstVersion = firstVersion
+    this.latest = version
+    this.states = head.states
+    this.txns = head.txns
+    this.domains = head.domains
+  }
+
+  /**
+   * Loads the log up to `target`, or to its end.
+   *
+   * A damaged checkpoint is passed over for an earlier one, or for the commits alone, with a `degraded` event.
+   *
+   * @throws {DeltaError} `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`, `LOG_GAP`, `LOG_LINE_MALFORMED`, `LOG_INCOMPLETE` when
+   * protocol or metadata are nowhere, `FEATURE_UNSUPPORTED` for a table that cannot be read, `CHECKPOINT_DAMAGED` when
+   * only a damaged checkpoint reaches the version.
+   */
+  static async load(deps: LogDependencies, target?: number, options: StoreOptions = {}): Promise<TableLog> {
+    const hint = await readCheckpointHint(deps.store, options)
+    const from = hint !== undefined && (target === undefined || hint <= target) ? hint : 0
+    let listing = await listLog(deps.store, from, options)
+    const hintHolds = from === 0 || (listing.checkpoints.length > 0 && listing.unreadableCheckpoint === undefined)
+    if (!hintHolds) listing = await listLog(deps.store, 0, options)
+    let damage: unknown
+    for (const segments of [planSegments(listing, target), undefined]) {
+      // The hint hides what lies before it; look there only after everything it showed turned out damaged.
+      if (segments === undefined && (from === 0 || !hintHolds)) break
+      for (const segment of segments ?? planSegments(await listLog(deps.store, 0, options), target)) {
+        try {
+          return await loadSegment(
+            deps,
+            segment,
+            options,
+            (head, files, first, version) => new TableLog(deps, files, head, first, version),
+          )
+        } catch (error) {
+          if (!isDeltaError(error) || error.code !== 'CHECKPOINT_DAMAGED') throw error
+          deps.events({ type: 'degraded', table: deps.store.uri, what: 'read a checkpoint', error })
+          damage = error
+        }
+      }
+    }
+    throw damage
+  }
+
+  get version(): number {
+    return this.latest
+  }
+
+  /**
+   * Reads the commits that came since, by asking for the next one until there is none: one request when nothing is new.
+   *
+   * @returns false when a commit changed the schema or the partitioning, in which case this log stands still before it
+   * and has to be loaded anew.
+   */
+  async follow(options: StoreOptions = {}): Promise<boolean> {
+    const commits: Commit[] = []
+    for (;;) {
+      const commit = await readCommit(this.deps.store, this.latest + commits.length + 1, options)
+      if (!commit) break
+      commits.push(commit)
+    }
+    const restructured = commits.findIndex((commit) => this.restructures(commit))
+    await this.apply(restructured < 0 ? commits : commits.slice(0, restructured), false)
+    return restructured < 0
+  }
+
+  /** Takes in a commit of our own, the next one, without reading it back. @returns as `follow` does. */
+  async applyOwn(commit: Commit): Promise<boolean> {
+    if (commit.version !== this.latest + 1) return this.follow()
+    if (this.restructures(commit)) return false
+    await this.apply([commit], true)
+    return true
+  }
+
+  /** Protocol and metadata at a loaded version. */
+  stateAt(version: number): TableState {
+    const found = this.states.findLast((entry) => entry.version <= version)
+    if (!found) throw new DeltaError('LOG_INCOMPLETE', 'log has no protocol or no metadata', { version })
+    return found.state
+  }
+
+  /** The newest transaction of a producer. */
+  transaction(appId: string): KnownTransaction | undefined {
+    return this.txns.get(appId)
+  }
+
+  transactions(): Iterable<KnownTransaction> {
+    return this.txns.values()
+  }
+
+  domainMetadata(): Iterable<DomainMetadata> {
+    return [...this.domains.values()].filter((domain) => !domain.removed)
+  }
+
+  async close(): Promise<void> {
+    await this.files.drop()
+  }
+
+  private restructures({ metaData }: Commit): boolean {
+    const before = this.stateAt(this.latest).metadata
+    return (
+      metaData !== undefined &&
+      (metaData.schemaString !== before.schemaString ||
+        metaData.partitionColumns.join('\n') !== before.partitionColumns.join('\n'))
+    )
+  }
+
+  private async apply(commits: readonly Commit[], filesAreNew: boolean): Promise<void> {
+    const last = commits.at(-1)
+    if (!last) return
+    const head = { states: this.states, txns: this.txns, domains: this.domains }
+    await applyFolded(this.deps.database, this.files, foldCommits(commits, rootSpellings(this.deps.store.uri)), filesAreNew)
+    for (const commit of commits) foldHead(head, commit)
+    this.latest = last.version
+  }
+}
+
+/** The commit of a version, or `undefined` when there is none yet. */
+export async function readCommit(store: ObjectStore, version: number, options: StoreOptions = {}): Promise<Commit | undefined> {
+  const path = commitPath(version)
+  const bytes = await store.get(path, options)
+  return bytes && parseCommit(version, bytes, path)
+}
+
+interface Head {
+  readonly states: { readonly version: number; readonly state: TableState }[]
+  readonly txns: Map<string, KnownTransaction>
+  readonly domains: Map<string, DomainMetadata>
+}
+
+function foldHead(head: Head, commit: Commit): void {
+  const before = head.states.at(-1)?.state
+  const protocol = commit.protocol ?? before?.protocol
+  const metadata = commit.metaData ?? before?.metadata
+  if ((commit.protocol || commit.metaData) && protocol && metadata)
+    head.states.push({ version: commit.version, state: { protocol, metadata } })
+  for (const txn of commit.txns) head.txns.set(txn.appId, { ...txn, committedAt: commit.version })
+  for (const domain of commit.domains) head.domains.set(domain.domain, domain)
+}
+
+const COMMITS_AT_ONCE = 16
+
+async function loadSegment<T>(
+  deps: LogDependencies,
+  segment: LogSegment,
+  options: StoreOptions,
+  make: (head: Head, files: FilesRelation, firstVersion: number, version: number) => T,
+): Promise<T> {
+  const commits = await readCommits(deps.store, segment.commits, options)
+  const head: Head = { states: [], txns: new Map(), domains: new Map() }
+  const checkpoint = segment.checkpoint && (await localFiles(deps, segment.checkpoint.paths, options))
+  try {
+    const version = segment.checkpoint?.version ?? -1
+    if (checkpoint) {
+      const found = await damageIsTyped(segment, () => readCheckpointHead(deps.database, checkpoint.files))
+      foldHead(head, {
+        version,
+        protocol: found.protocol,
+        metaData: found.metaData,
+        adds: [],
+        removes: [],
+        txns: [],
+        domains: found.domains,
+        commitInfo: undefined,
+      })
+      for (const txn of found.txns) head.txns.set(txn.appId, { ...txn, committedAt: undefined })
+    }
+    foldCommitHeads(head, commits)
+    const last = head.states.at(-1)?.state
+    if (!last) throw new DeltaError('LOG_INCOMPLETE', 'log has no protocol or no metadata', { table: deps.store.uri })
+    checkReadable(last.protocol, last.metadata)
+    const shape = { schema: parseSchema(last.metadata.schemaString), partitionColumns: last.metadata.partitionColumns }
+    const files = await FilesRelation.create(deps.database, `files_${++relations}`, shape)
+    const roots = rootSpellings(deps.store.uri)
+    if (checkpoint)
+      await damageIsTyped(segment, () =>
+        deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.files, version, roots)),
+      )
+    await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
+    return make(head, files, Math.max(version, 0), segment.version)
+  } finally {
+    await checkpoint?.release()
+  }
+}
+
+/** Two passes: a first commit may hold protocol and metadata in either order across versions. */
+function foldCommitHeads(head: Head, commits: readonly Commit[]): void {
+  let pending: Pick<Commit, 'protocol' | 'metaData'> = { protocol: undefined, metaData: undefined }
+  for (const commit of commits) {
+    pending = { protocol: commit.protocol ?? pending.protocol, metaData: commit.metaData ?? pending.metaData }
+    foldHead(head, head.states.length > 0 ? commit : { ...commit, ...pending })
+  }
+}
+
+async function readCommits(store: ObjectStore, versions: readonly number[], options: StoreOptions): Promise<Commit[]> {
+  const commits: Commit[] = []
+  for (let start = 0; start < versions.length; start += COMMITS_AT_ONCE) {
+    const some = versions.slice(start, start + COMMITS_AT_ONCE)
+    for (const [index, commit] of (await Promise.all(some.map((version) => readCommit(store, version, options)))).entries()) {
+      if (!commit)
+        throw new DeltaError('LOG_GAP', 'a commit went missing while the log was read', { file: commitPath(some[index] ?? 0) })
+      commits.push(commit)
+    }
+  }
+  return commits
+}
+
+/** Log files as files of this machine: where they are, or fetched into the spool. */
+async function localFiles(deps: LogDependencies, paths: readonly string[], options: StoreOptions) {
+  const fetched: string[] = []
+  const files: string[] = []
+  for (const path of paths) {
+    const local = deps.store.localPath(path)
+    if (local) files.push(local)
+    else {
+      const file = deps.spool.file('parquet')
+      await deps.spool.write(file, (await deps.store.get(path, options)) ?? new Uint8Array())
+      fetched.push(file)
+      files.push(file)
+    }
+  }
+  return { files, release: async () => void (await Promise.all(fetched.map((file) => deps.spool.remove(file)))) }
+}
+
+async function damageIsTyped<T>(segment: LogSegment, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    const file = segment.checkpoint?.paths[0]
+    throw new DeltaError(
+      'CHECKPOINT_DAMAGED',
+      'a checkpoint of the table is damaged',
+      { file },
+      {
+        cause,
+        hint: 'earlier commits are no longer in the log, so the table cannot be read past it: restore the file from a copy',
+      },
+    )
+  }
+}

@@ -1,0 +1,231 @@
+import type { Clock } from '../base/clock.js'
+import { DeltaError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import { Serial } from '../base/serial.js'
+import { checkpointIfDue } from '../log/checkpoint-write.js'
+import { commitEntry } from '../log/committer.js'
+import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
+import type { Action, Metadata, Protocol } from '../protocol/actions.js'
+import { type Commit, formatCommit, parseCommit } from '../protocol/commit-file.js'
+import { checkWritable } from '../protocol/features.js'
+import { commitPath } from '../protocol/log-path.js'
+import { tableProperties } from '../protocol/properties.js'
+import type { StoreOptions } from '../storage/store.js'
+import { commitTimes, type HistoryEntry, readHistory, versionAt } from './history.js'
+import { Snapshot } from './snapshot.js'
+import { Transaction, type TransactionHost } from './transaction.js'
+
+export interface TableDependencies extends LogDependencies {
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Which version: by number, by time (milliseconds since 1970-01-01 UTC), or the newest. */
+export interface VersionSelector {
+  readonly version?: number | undefined
+  readonly timestampMs?: number | undefined
+}
+
+const OLD_LOGS_MAX = 4
+const RECENT_COMMITS_MAX = 64
+
+/**
+ * A location that one may open as a Delta table. It follows its log and hands out snapshots; it holds no state that is
+ * not in the log.
+ */
+export class DeltaTable implements TransactionHost {
+  readonly deps: TableDependencies
+  private log: TableLog | undefined
+  private queuedRefresh: Promise<TableLog> | undefined
+  private readonly logChanges = new Serial()
+  private readonly commits = new Serial()
+  private readonly oldLogs = new Map<number, Promise<TableLog>>()
+  private readonly retired: TableLog[] = []
+  private readonly recent = new Map<number, Commit>()
+  private readonly background = new Set<Promise<void>>()
+
+  constructor(deps: TableDependencies) {
+    this.deps = deps
+  }
+
+  get uri(): string {
+    return this.deps.store.uri
+  }
+
+  /**
+   * The table at a version. Without a selector, the newest one: it asks the store whether a later commit is there.
+   *
+   * @throws {DeltaError} `TABLE_NOT_FOUND`; `VERSION_NOT_FOUND` (with `earliest` and `latest`); `FEATURE_UNSUPPORTED`;
+   * kind `corrupt` for a damaged log, naming the file.
+   */
+  async snapshot(select: VersionSelector = {}, options: StoreOptions = {}): Promise<Snapshot> {
+    const log = await this.refresh()
+    options.signal?.throwIfAborted()
+    const version =
+      select.timestampMs === undefined ? select.version : await versionAt(this.deps.store, select.timestampMs, log, options)
+    if (version === undefined) return new Snapshot(this.deps, log, log.version)
+    if (!Number.isSafeInteger(version) || version < 0)
+      throw new DeltaError('ARGUMENT_INVALID', 'version is not a whole number from 0', { version })
+    if (version > log.version)
+      throw new DeltaError('VERSION_NOT_FOUND', 'version is not in the log', { version, latest: log.version })
+    return new Snapshot(this.deps, version >= log.firstVersion ? log : await this.olderLog(version, options), version)
+  }
+
+  /** Whether there is a table here. */
+  async exists(): Promise<boolean> {
+    try {
+      await this.refresh()
+      return true
+    } catch (error) {
+      if (error instanceof DeltaError && error.code === 'TABLE_NOT_FOUND') return false
+      throw error
+    }
+  }
+
+  /**
+   * Begins a transaction on a snapshot, the newest one by default.
+   *
+   * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a table whose promises this library cannot keep; nothing is ever
+   * written to such a table. `STORE_UNSAFE` for a store whose conditional puts cannot be trusted.
+   */
+  async transaction(base?: Snapshot, options: StoreOptions = {}): Promise<Transaction> {
+    await this.deps.store.ensureSafe(options)
+    const snapshot = base ?? (await this.snapshot({}, options))
+    checkWritable(snapshot.protocol, snapshot.metadata)
+    return new Transaction(this, snapshot)
+  }
+
+  /**
+   * Writes version 0: `actions` are the commit's provenance, then files that are durable already.
+   *
+   * @returns false when somebody else's table is there.
+   */
+  async create(protocol: Protocol, metadata: Metadata, actions: readonly Action[], options: StoreOptions = {}): Promise<boolean> {
+    await this.deps.store.ensureSafe(options)
+    const body = formatCommit([...actions.slice(0, 1), { protocol }, { metaData: metadata }, ...actions.slice(1)])
+    const outcome = await commitEntry(this.deps.store, 0, body, { ...options, clock: this.deps.clock, random: this.deps.random })
+    return outcome.kind === 'committed'
+  }
+
+  /** What each version did, newest first, at most `limit`. */
+  async history(limit: number, options: StoreOptions = {}): Promise<readonly HistoryEntry[]> {
+    const log = await this.refresh()
+    return readHistory(this.deps.store, log.version, limit, await commitTimes(this.deps.store, log, options), options)
+  }
+
+  /** The log at its newest version, after asking the store; callers at one time share the request. */
+  async refresh(): Promise<TableLog> {
+    this.queuedRefresh ??= this.logChanges.run(async () => {
+      this.queuedRefresh = undefined
+      if (!this.log) this.log = await TableLog.load(this.deps)
+      else if (!(await this.log.follow())) await this.reload()
+      return this.log
+    })
+    return this.queuedRefresh
+  }
+
+  /** The log as this process knows it, without a request. */
+  async known(): Promise<TableLog> {
+    return this.log ?? this.refresh()
+  }
+
+  /** Publishes an entry after the last known one, alone in this process. A lost race is read in. */
+  async publish(version: number, actions: readonly Action[], options: StoreOptions = {}): Promise<'committed' | 'lost'> {
+    const body = formatCommit(actions)
+    const outcome = await commitEntry(this.deps.store, version, body, {
+      ...options,
+      clock: this.deps.clock,
+      random: this.deps.random,
+    })
+    if (outcome.kind === 'lost') {
+      await this.refresh()
+      return 'lost'
+    }
+    const commit = parseCommit(version, body, commitPath(version))
+    this.recent.set(version, commit)
+    this.recent.delete(version - RECENT_COMMITS_MAX)
+    const log = await this.takeIn(commit)
+    this.checkpointBehind(log, version)
+    return 'committed'
+  }
+
+  /** Runs `work` while no other transaction of this process commits to the table. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.commits.run(work)
+  }
+
+  /** The commit of a version, or `undefined` when the log no longer holds it. */
+  async commitIfKept(version: number): Promise<Commit | undefined> {
+    return this.recent.get(version) ?? (await readCommit(this.deps.store, version))
+  }
+
+  /** The table as this process knows it, without a request. */
+  async knownSnapshot(): Promise<Snapshot> {
+    const log = await this.known()
+    return new Snapshot(this.deps, log, log.version)
+  }
+
+  /** The commits of versions `from` to `to`, both included. */
+  async commitsBetween(from: number, to: number): Promise<Commit[]> {
+    const found: Commit[] = []
+    for (let version = from; version <= to; version++) {
+      const commit = await this.commitIfKept(version)
+      if (!commit) throw new DeltaError('LOG_GAP', 'a commit is missing from the log', { file: commitPath(version), version })
+      found.push(commit)
+    }
+    return found
+  }
+
+  /** Waits for work behind the last commits, and forgets what was loaded. */
+  async close(): Promise<void> {
+    await Promise.all(this.background)
+    const older = await Promise.allSettled(this.oldLogs.values())
+    const logs = [
+      ...older.flatMap((log) => (log.status === 'fulfilled' ? [log.value] : [])),
+      ...this.retired,
+      ...(this.log ? [this.log] : []),
+    ]
+    this.log = undefined
+    this.oldLogs.clear()
+    for (const log of logs) await log.close()
+  }
+
+  private async takeIn(commit: Commit): Promise<TableLog> {
+    return this.logChanges.run(async () => {
+      if (!this.log) this.log = await TableLog.load(this.deps)
+      else if (this.log.version < commit.version && !(await this.log.applyOwn(commit))) await this.reload()
+      return this.log
+    })
+  }
+
+  private async reload(): Promise<void> {
+    // Snapshots that were handed out still read the log that they came from.
+    if (this.log) this.retired.push(this.log)
+    this.log = await TableLog.load(this.deps)
+  }
+
+  private async olderLog(version: number, options: StoreOptions): Promise<TableLog> {
+    const held = this.oldLogs.get(version)
+    if (held) return held
+    const [oldest] = this.oldLogs.keys()
+    if (oldest !== undefined && this.oldLogs.size >= OLD_LOGS_MAX) {
+      const evicted = await this.oldLogs.get(oldest)
+      this.oldLogs.delete(oldest)
+      if (evicted) this.retired.push(evicted)
+    }
+    const loading = TableLog.load(this.deps, version, options)
+    this.oldLogs.set(version, loading)
+    loading.catch(() => this.oldLogs.delete(version))
+    return loading
+  }
+
+  private checkpointBehind(log: TableLog, version: number): void {
+    const { metadata } = log.stateAt(version)
+    if (version === 0 || version % tableProperties(metadata.configuration).checkpointInterval !== 0) return
+    const started = this.deps.clock.now()
+    const work: Promise<void> = checkpointIfDue(this.deps, log, version, started, () => this.deps.clock.now() - started)
+      .catch((error: unknown) => this.deps.events({ type: 'degraded', table: this.uri, what: 'write a checkpoint', error }))
+      .finally(() => this.background.delete(work))
+    this.background.add(work)
+  }
+}

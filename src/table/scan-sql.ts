@@ -1,0 +1,56 @@
+import { escapeGlob, ident, literal } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import type { PartitionValues } from '../protocol/actions.js'
+import type { DataType, StructField } from '../protocol/schema.js'
+
+/** A data file as a scan reads it: a file of this machine and its constants. */
+export interface ScanFile {
+  readonly localFile: string
+  readonly partitionValues: PartitionValues
+}
+
+export interface ScanShape {
+  /** The columns to give, in order; leaving out partition columns that nobody asks for spares a join. */
+  readonly fields: readonly StructField[]
+  readonly partitionColumns: readonly string[]
+}
+
+/**
+ * A query that gives the rows of data files under a table's schema: columns that a file lacks are NULL, other columns of
+ * the file are left out, types widen, and partition columns come from the log, never from the file or its folder.
+ *
+ * Filters and projections on it go down into the Parquet reader. Files are read in the order given.
+ */
+export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
+  const { fields, partitionColumns } = shape
+  if (files.length === 0)
+    return `SELECT ${fields.map((f) => `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`).join(', ') || 'NULL'} WHERE false`
+  const stored = fields.filter((f) => !partitionColumns.includes(f.name))
+  const constants = fields.filter((f) => partitionColumns.includes(f.name))
+  const schema = stored.map(
+    (f) => `${literal(f.name)}: {name: ${literal(f.name)}, type: ${literal(duckdbType(f.type))}, default_value: NULL}`,
+  )
+  // A scan that needs no stored column still has to count rows; the schema cannot be empty.
+  const typed = schema.length > 0 ? `, schema = MAP {${schema.join(', ')}}` : ''
+  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
+  const reader = `read_parquet([${list}]${typed}, hive_partitioning = false`
+  if (constants.length === 0) return `SELECT ${columns(stored)} FROM ${reader})`
+  const rows = files.map(
+    (file) =>
+      `(${[literal(file.localFile), ...constants.map((f) => constant(f.type, file.partitionValues[f.name] ?? null))].join(', ')})`,
+  )
+  const values = `(VALUES ${rows.join(', ')}) AS "__partition"("__file", ${constants.map((f) => ident(f.name)).join(', ')})`
+  const given = fields.map((f) => `${constants.includes(f) ? '"__partition"' : '"__data"'}.${ident(f.name)}`)
+  return `SELECT ${given.join(', ')} FROM ${reader}, filename = '__file') AS "__data" JOIN ${values} ON "__data"."__file" = "__partition"."__file"`
+}
+
+function columns(fields: readonly StructField[]): string {
+  return fields.map((f) => ident(f.name)).join(', ') || 'NULL AS "__row"'
+}
+
+/** A partition value as a typed constant. Text that the type cannot hold fails the scan rather than reading as NULL. */
+function constant(type: DataType, text: string | null): string {
+  if (text === null || (text === '' && type !== 'string' && type !== 'binary')) return `NULL::${duckdbType(type)}`
+  if (type === 'binary') return `encode(${literal(text)})`
+  return `${literal(text)}::${duckdbType(type)}`
+}

@@ -1,0 +1,129 @@
+import { DeltaError } from '../base/errors.js'
+import { ident } from '../engine/sql-text.js'
+import { FilesRelation } from '../log/files-relation.js'
+import type { LogDependencies, TableLog } from '../log/table-log.js'
+import type { Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
+import { isAbsoluteFilePath } from '../protocol/file-path.js'
+import { type TableProperties, tableProperties } from '../protocol/properties.js'
+import { parseSchema, type StructType } from '../protocol/schema.js'
+
+/** A live data file of a snapshot. */
+export interface SnapshotFile {
+  /** As in the log: percent-encoded. */
+  readonly path: string
+  /** Decoded, relative to the table; absolute for a file outside it. */
+  readonly file: string
+  readonly sizeBytes: number
+  readonly partitionValues: PartitionValues
+  /** Rows, where statistics tell. */
+  readonly rows: number | undefined
+  readonly modifiedAtMs: number
+  readonly stats: string | undefined
+}
+
+/** What a selection of files kept and left out. */
+export interface FileSelection {
+  readonly files: readonly SnapshotFile[]
+  readonly filesSkipped: number
+  readonly bytesRead: number
+  readonly bytesSkipped: number
+}
+
+/** The table at one version: immutable, whatever happens to the table afterwards. */
+export class Snapshot {
+  readonly version: number
+  readonly protocol: Protocol
+  readonly metadata: Metadata
+  readonly schema: StructType
+  readonly partitionColumns: readonly string[]
+  readonly properties: TableProperties
+  private readonly deps: LogDependencies
+  private readonly log: TableLog
+
+  /** @internal */
+  constructor(deps: LogDependencies, log: TableLog, version: number) {
+    const { protocol, metadata } = log.stateAt(version)
+    this.deps = deps
+    this.log = log
+    this.version = version
+    this.protocol = protocol
+    this.metadata = metadata
+    this.schema = parseSchema(metadata.schemaString)
+    this.partitionColumns = metadata.partitionColumns
+    this.properties = tableProperties(metadata.configuration)
+  }
+
+  /** The types that pruning conditions see; they can be newer than this snapshot's own. */
+  get prunableSchema(): StructType {
+    return this.log.files.shape.schema
+  }
+
+  /**
+   * The live files, in the order in which they were added.
+   *
+   * @param mayMatch a condition over the files relation (`part`, `stat`), false only for files without a wanted row.
+   */
+  async files(mayMatch = 'TRUE', options: { readonly signal?: AbortSignal | undefined } = {}): Promise<FileSelection> {
+    const live = `FROM ${ident(this.log.files.name)} WHERE ${FilesRelation.liveAt(this.version)}`
+    const rows = await this.deps.database.rows<FileRow>(
+      `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats ` +
+        `${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
+      options,
+    )
+    const [total] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null }>(
+      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes ${live}`,
+      options,
+    )
+    const files = rows.map(toFile)
+    const bytesRead = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+    return {
+      files,
+      bytesRead,
+      filesSkipped: Number(total?.files ?? 0) - files.length,
+      bytesSkipped: Number(total?.bytes ?? 0) - bytesRead,
+    }
+  }
+
+  /** Counts and sizes, without listing the files. */
+  async totals(): Promise<{ readonly files: number; readonly bytes: number; readonly rows: number | undefined }> {
+    const [found] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null; rows: bigint | null; known: bigint }>(
+      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords)::BIGINT AS rows, count(stat.numRecords) AS known ` +
+        `FROM ${ident(this.log.files.name)} WHERE ${FilesRelation.liveAt(this.version)}`,
+    )
+    const files = Number(found?.files ?? 0)
+    return {
+      files,
+      bytes: Number(found?.bytes ?? 0),
+      rows: Number(found?.known ?? 0) === files ? Number(found?.rows ?? 0) : undefined,
+    }
+  }
+
+  /** Where a data file is on this machine; `undefined` when the store is not a disk. */
+  localPath(file: SnapshotFile): string | undefined {
+    if (!isAbsoluteFilePath(file.file)) return this.deps.store.localPath(file.file)
+    if (file.file.startsWith('/')) return file.file
+    throw new DeltaError('FEATURE_UNSUPPORTED', 'a data file lies in another store', { file: file.file })
+  }
+}
+
+interface FileRow {
+  readonly path: string
+  readonly file: string
+  readonly size: bigint
+  readonly part_text: string | null
+  readonly num_records: bigint | null
+  readonly modificationTime: bigint | null
+  readonly stats: string | null
+}
+
+function toFile(row: FileRow): SnapshotFile {
+  return {
+    path: row.path,
+    file: row.file,
+    sizeBytes: Number(row.size),
+    partitionValues: row.part_text ? (JSON.parse(row.part_text) as PartitionValues) : {},
+    rows: row.num_records === null ? undefined : Number(row.num_records),
+    modifiedAtMs: Number(row.modificationTime ?? 0),
+    stats: row.stats ?? undefined,
+  }
+}

@@ -1,0 +1,117 @@
+import { DeltaError } from '../base/errors.js'
+import type { Connection, Parameters } from '../engine/database.js'
+import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
+import { ident } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import type { AddFile } from '../protocol/actions.js'
+import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
+import { formatPartitionValue } from '../protocol/partition-values.js'
+import type { TableProperties } from '../protocol/properties.js'
+import { isStruct, type StructType } from '../protocol/schema.js'
+import { formatStats, leafKey } from '../protocol/stats.js'
+import type { TableDependencies } from './delta-table.js'
+
+/** Where staged files are to belong. */
+export interface StageTarget {
+  readonly schema: StructType
+  readonly partitionColumns: readonly string[]
+  readonly properties: TableProperties
+}
+
+export interface StageOptions {
+  readonly signal?: AbortSignal | undefined
+  /** False when the rows are in the table already and only move. @defaultValue true */
+  readonly dataChange?: boolean | undefined
+  readonly codec?: 'snappy' | 'zstd' | undefined
+  /** Begin a new file at about this size, in bytes. */
+  readonly fileSizeBytes?: number | undefined
+  readonly params?: Parameters | undefined
+}
+
+/** Files that are durable in the store, and in no version yet. */
+export interface StagedFiles {
+  readonly adds: readonly AddFile[]
+  readonly rows: number
+  readonly bytes: number
+}
+
+/**
+ * Writes the rows of `query` as data files of a table. It happens once, before any commit, so that a commit that is
+ * tried again does not write them again. The query's columns are matched by name and cast to the table's types.
+ *
+ * A failure leaves no file of this machine behind; files already in the store belong to no version, and VACUUM takes them.
+ *
+ * @throws {DeltaError} `VALUE_NULL` for a NULL in a column that takes none.
+ */
+export async function stageFiles(
+  deps: TableDependencies,
+  connection: Connection,
+  query: string,
+  target: StageTarget,
+  options: StageOptions = {},
+): Promise<StagedFiles> {
+  const codec = options.codec ?? 'snappy'
+  const spooled = deps.spool.file('parquet')
+  try {
+    const columns = target.schema.fields.map((f) => `${ident(f.name)}::${duckdbType(f.type)} AS ${ident(f.name)}`)
+    const written = await writeParquet(connection, `SELECT ${columns.join(', ')} FROM (${query})`, spooled, {
+      codec,
+      partitionBy: target.partitionColumns,
+      fileSizeBytes: options.fileSizeBytes,
+      signal: options.signal,
+      params: options.params,
+    })
+    for (const file of written) checkNotNull(target, file)
+    const adds: AddFile[] = []
+    for (const file of written) adds.push(await store(deps, target, file, codec, options))
+    return {
+      adds,
+      rows: written.reduce((sum, file) => sum + file.rows, 0),
+      bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0),
+    }
+  } finally {
+    await deps.spool.remove(spooled)
+  }
+}
+
+async function store(
+  deps: TableDependencies,
+  target: StageTarget,
+  file: WrittenFile,
+  codec: string,
+  options: StageOptions,
+): Promise<AddFile> {
+  const fields = target.schema.fields.filter((f) => !target.partitionColumns.includes(f.name))
+  const partitionValues = Object.fromEntries(
+    target.partitionColumns.map((name) => {
+      const type = target.schema.fields.find((f) => f.name === name)?.type ?? 'string'
+      return [name, formatPartitionValue(type, file.partition[name] ?? null)]
+    }),
+  )
+  const name = `part-00000-${deps.random.uuid()}.c000.${codec}.parquet`
+  const folder = partitionFolder(target.partitionColumns, partitionValues)
+  const path = folder === '' ? name : `${folder}/${name}`
+  await deps.store.putFile(path, file.file, { signal: options.signal })
+  return {
+    path: encodeFilePath(path),
+    partitionValues,
+    size: file.sizeBytes,
+    modificationTime: deps.clock.now(),
+    dataChange: options.dataChange ?? true,
+    stats: formatStats(fields, file.rows, file.statistics, target.properties.dataSkippingNumIndexedCols),
+  }
+}
+
+/** The writer counted NULLs on its way, so the check costs no pass of its own. */
+function checkNotNull(target: StageTarget, file: WrittenFile): void {
+  for (const { name, nullable, type } of target.schema.fields) {
+    if (nullable) continue
+    const partitioned = target.partitionColumns.includes(name)
+    const nulls = partitioned ? Number(file.partition[name] === null) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
+    if (nulls > 0 && !isStruct(type))
+      throw new DeltaError('VALUE_NULL', 'a column that takes no NULL got one', {
+        column: name,
+        rows: partitioned ? file.rows : nulls,
+      })
+  }
+}
