@@ -1,0 +1,287 @@
+import { writeFile } from 'node:fs/promises'
+import { DeltaError } from '../base/errors.js'
+import { Serial } from '../base/serial.js'
+import type { Session } from '../engine/database.js'
+import type { AddFile } from '../protocol/actions.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import type { Snapshot } from '../table/snapshot.js'
+import { stageFiles } from '../table/stage.js'
+import { type BatchId, findFirstResult } from './batches.js'
+import type { SpooledBody } from './body.js'
+import type { InputFormat } from './formats.js'
+import { mergeBodies, type Part, stageParts } from './parts.js'
+import type { RejectedLine } from './staging.js'
+
+/** Rows of one request, taken in whole. */
+export interface IngestRequest {
+  readonly body: SpooledBody
+  readonly format: InputFormat
+  readonly onError: 'fail' | 'reject'
+  readonly batch: BatchId | undefined
+}
+
+export interface IngestResult {
+  /** The rows are durable, and visible from this version on. */
+  readonly version: number
+  readonly rows: number
+  readonly rejected: number
+  /** True when the batch had been there before: nothing was written. */
+  readonly replayed: boolean
+  /** The first 100. */
+  readonly rejects: readonly RejectedLine[]
+}
+
+export interface GroupCommitOptions {
+  /** How long requests are gathered, in milliseconds. */
+  readonly lingerMs: number
+  /** Keeps lines that were not taken, durably, before their request is answered. */
+  readonly keepRejects: (rejects: readonly RejectedLine[], batch: BatchId | undefined) => Promise<void>
+}
+
+interface Waiting {
+  readonly request: IngestRequest
+  resolve(result: IngestResult): void
+  reject(error: unknown): void
+}
+
+/** A request of a group, with what became of its lines. */
+interface Accepted {
+  readonly waiting: Waiting
+  readonly rows: number
+  readonly rejects: readonly RejectedLine[]
+}
+
+interface Prepared {
+  readonly snapshot: Snapshot
+  readonly accepted: readonly Accepted[]
+  readonly adds: readonly AddFile[]
+}
+
+const GROUP_BYTES_MAX = 64 * 1024 * 1024
+const GROUP_REQUESTS_MAX = 4096
+export const REJECTS_SHOWN = 100
+
+/**
+ * Many small requests, one Parquet file and one commit: each request is answered when its own rows are durable and
+ * visible, and fails alone when its own lines are broken. While one group commits the next is being read.
+ */
+export class GroupCommit {
+  private readonly table: DeltaTable
+  private readonly options: GroupCommitOptions
+  private waiting: Waiting[] = []
+  private gathering = false
+  private readonly preparing = new Serial()
+  private readonly committing = new Serial()
+  private readonly inFlight = new Map<string, Promise<IngestResult>>()
+  private readonly running = new Set<Promise<void>>()
+  private session: Session | undefined
+
+  constructor(table: DeltaTable, options: GroupCommitOptions) {
+    this.table = table
+    this.options = options
+  }
+
+  /**
+   * @throws {DeltaError} `ROWS_INVALID` with `lines` (the first 100) and `rejected`; `SCHEMA_MISMATCH`; `VALUE_NULL`;
+   * `SEQUENCE_OUT_OF_ORDER`; whatever a commit throws.
+   */
+  async ingest(request: IngestRequest): Promise<IngestResult> {
+    const { batch } = request
+    if (!batch) return this.enqueue(request)
+    const key = JSON.stringify([batch.appId, batch.version])
+    const first = this.inFlight.get(key)
+    if (first) return { ...(await first), replayed: true }
+    const result = this.enqueue(request)
+    this.inFlight.set(key, result)
+    try {
+      return await result
+    } finally {
+      this.inFlight.delete(key)
+    }
+  }
+
+  /** Waits for everything that was taken. */
+  async close(): Promise<void> {
+    while (this.waiting.length > 0 || this.running.size > 0) await Promise.all([...this.running, this.table.deps.clock.sleep(1)])
+    this.session?.close()
+  }
+
+  private enqueue(request: IngestRequest): Promise<IngestResult> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ request, resolve, reject })
+      this.gather()
+    })
+  }
+
+  private gather(): void {
+    if (this.gathering || this.waiting.length === 0) return
+    this.gathering = true
+    const work: Promise<void> = this.table.deps.clock
+      .sleep(this.options.lingerMs)
+      .then(() => this.preparing.run(() => this.runGroup()))
+      .catch((error: unknown) =>
+        this.table.deps.events({ type: 'degraded', table: this.table.uri, what: 'gather requests', error }),
+      )
+      .finally(() => this.running.delete(work))
+    this.running.add(work)
+  }
+
+  /** Reads the next group, and hands it on to be committed after those before it. */
+  private async runGroup(): Promise<void> {
+    const group = this.takeGroup()
+    this.gathering = false
+    this.gather()
+    if (group.length === 0) return
+    const prepared = await this.attempt(group, () => this.prepare(group))
+    if (!prepared) return
+    const work: Promise<void> = this.committing
+      .run(async () => {
+        await this.attempt(group, () => this.commit(prepared))
+      })
+      .finally(() => this.running.delete(work))
+    this.running.add(work)
+  }
+
+  private takeGroup(): readonly Waiting[] {
+    let bytes = 0
+    let count = 0
+    for (const { request } of this.waiting) {
+      bytes += request.body.sizeBytes
+      if (count > 0 && (bytes > GROUP_BYTES_MAX || count >= GROUP_REQUESTS_MAX)) break
+      count++
+    }
+    return this.waiting.splice(0, count)
+  }
+
+  private async attempt<T>(group: readonly Waiting[], work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      for (const waiting of group) waiting.reject(error)
+      return undefined
+    }
+  }
+
+  private async prepare(group: readonly Waiting[]): Promise<Prepared> {
+    const fresh = await this.withoutReplays(group)
+    const transaction = await this.table.transaction(await this.table.knownSnapshot())
+    const { snapshot } = transaction
+    this.session ??= await this.table.deps.database.session()
+    const { deps } = this.table
+    const bodies = mergeBodies(
+      fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format })),
+    )
+    const files: string[] = []
+    try {
+      const parts: Part<Waiting>[] = []
+      for (const merged of bodies) {
+        const path = merged.path ?? deps.spool.file('body')
+        if (!merged.path) {
+          await writeFile(path, merged.chunks)
+          files.push(path)
+        }
+        parts.push({ path, format: merged.format, owners: merged.owners })
+      }
+      const staged = await stageParts(this.session, deps.spool, parts, snapshot.schema.fields)
+      try {
+        for (const { owner, error } of staged.failed) owner.reject(error)
+        const accepted: Accepted[] = []
+        for (const owned of staged.owned) {
+          const { owner, rows, rejects } = owned
+          if (rejects.length > 0 && owner.request.onError === 'fail') {
+            owned.leaveOut()
+            owner.reject(rowsInvalid(rejects))
+          } else accepted.push({ waiting: owner, rows, rejects })
+        }
+        const query = staged.select()
+        const written = query === undefined ? { adds: [] } : await stageFiles(deps, this.session, query, snapshot)
+        return { snapshot, accepted, adds: written.adds }
+      } finally {
+        await staged.drop()
+      }
+    } finally {
+      for (const file of files) await deps.spool.remove(file)
+    }
+  }
+
+  private async commit(prepared: Prepared): Promise<void> {
+    const { accepted } = prepared
+    const still = await this.withoutReplays(accepted.map(({ waiting }) => waiting))
+    // Rows share files, so when a batch turns out to be in the table already the others are read again without it.
+    if (still.length < accepted.length) return this.again(still)
+    for (const { waiting, rejects } of accepted)
+      if (rejects.length > 0) await this.options.keepRejects(rejects, waiting.request.batch)
+    const rows = accepted.reduce((sum, one) => sum + one.rows, 0)
+    const batched = accepted.some(({ waiting }) => waiting.request.batch)
+    let version = prepared.snapshot.version
+    if (prepared.adds.length > 0 || batched) {
+      const transaction = (await this.table.transaction(prepared.snapshot)).add(prepared.adds)
+      for (const one of accepted) {
+        const { batch } = one.waiting.request
+        if (batch) transaction.setTransaction({ ...batch, rows: one.rows, rejected: one.rejects.length })
+      }
+      const outcome = await transaction.describe(writeOperation(prepared, rows)).commit()
+      if (outcome.kind === 'conflict') {
+        if (outcome.conflict.reason === 'sameProducer') return this.again(still)
+        throw new DeltaError(
+          'COMMIT_CONFLICT',
+          'the table changed while rows came in',
+          { reason: outcome.conflict.reason },
+          { hint: 'send the rows again' },
+        )
+      }
+      version = outcome.version
+    }
+    for (const one of accepted)
+      one.waiting.resolve({
+        version,
+        rows: one.rows,
+        rejected: one.rejects.length,
+        replayed: false,
+        rejects: one.rejects.slice(0, REJECTS_SHOWN),
+      })
+  }
+
+  private async again(group: readonly Waiting[]): Promise<void> {
+    if (group.length > 0) await this.commit(await this.prepare(group))
+  }
+
+  /** Answers batches that are in the table already, and gives the others back. */
+  private async withoutReplays(group: readonly Waiting[]): Promise<readonly Waiting[]> {
+    const fresh: Waiting[] = []
+    for (const waiting of group) {
+      const { batch } = waiting.request
+      try {
+        const first = batch && (await findFirstResult(this.table, batch))
+        if (first)
+          waiting.resolve({ version: first.committedAt, rows: first.rows, rejected: first.rejected, replayed: true, rejects: [] })
+        else fresh.push(waiting)
+      } catch (error) {
+        waiting.reject(error)
+      }
+    }
+    return fresh
+  }
+}
+
+export function rowsInvalid(rejects: readonly RejectedLine[]): DeltaError {
+  const [first] = rejects
+  return new DeltaError(
+    'ROWS_INVALID',
+    `line ${first?.line}: ${first?.reason}`,
+    { rejected: rejects.length, lines: rejects.slice(0, REJECTS_SHOWN) },
+    { hint: 'mend the lines and send all of them again: nothing was taken; or choose to reject broken lines' },
+  )
+}
+
+function writeOperation(prepared: Prepared, rows: number) {
+  return {
+    name: 'WRITE',
+    parameters: { mode: 'Append', partitionBy: JSON.stringify(prepared.snapshot.partitionColumns) },
+    metrics: {
+      numFiles: prepared.adds.length,
+      numOutputRows: rows,
+      numOutputBytes: prepared.adds.reduce((sum, file) => sum + file.size, 0),
+    },
+  }
+}

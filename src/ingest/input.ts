@@ -1,0 +1,183 @@
+import { open } from 'node:fs/promises'
+import { DeltaError, isDeltaError } from '../base/errors.js'
+import { type ArrowInput, arrowToParquet } from '../engine/arrow-in.js'
+import type { Connection } from '../engine/database.js'
+import type { Spool } from '../engine/spool.js'
+import { globLiteral } from '../engine/sql-text.js'
+import { field, type StructField } from '../protocol/schema.js'
+import { parseType } from '../protocol/type-text.js'
+import type { InputFormat } from './formats.js'
+import {
+  ACCESS_LOG_FIELDS,
+  accessLogReader,
+  checkColumns,
+  csvReader,
+  csvScan,
+  jsonArrayReader,
+  ndjsonReader,
+  parquetReader,
+  parquetScan,
+  type RowReader,
+} from './readers.js'
+
+/** Rows on this machine, in a form that the engine reads. */
+export interface Input {
+  readonly format: InputFormat
+  /** The files that hold the rows; several only for Parquet. */
+  readonly files: readonly string[]
+  /** The fields of the first row; for JSON, later rows may have others. */
+  readonly columns: readonly string[]
+  /** Removes files that were made for this input. */
+  release(): Promise<void>
+}
+
+/**
+ * Looks at a file of one of the formats.
+ *
+ * @throws {DeltaError} `ROWS_INVALID` for a file that is not of its format at all.
+ */
+export async function openInput(connection: Connection, spool: Spool, format: InputFormat, path: string): Promise<Input> {
+  const plain = { format, files: [path], release: async () => undefined }
+  switch (format) {
+    case 'ndjson':
+      return { ...plain, columns: await firstObjectFields(path) }
+    case 'json':
+      return { ...plain, columns: await jsonFields(connection, path) }
+    case 'csv':
+      return {
+        ...plain,
+        columns: (await notOfFormat(format, () => connection.describe(`SELECT * FROM ${csvScan(path)}`))).map((c) => c.name),
+      }
+    case 'parquet':
+      return {
+        ...plain,
+        columns: (await notOfFormat(format, () => connection.describe(`SELECT * FROM ${parquetScan([path])}`))).map(
+          (c) => c.name,
+        ),
+      }
+    case 'arrow':
+      return openArrow(connection, spool, readBytes(path))
+    case 'clf':
+    case 'combined':
+      return { ...plain, columns: ACCESS_LOG_FIELDS.map((f) => f.name) }
+  }
+}
+
+/** Arrow data of any shape, by way of Parquet. */
+export async function openArrow(connection: Connection, spool: Spool, data: ArrowInput): Promise<Input> {
+  const { files } = await arrowToParquet(data, spool.file('parquet'))
+  const columns =
+    files.length === 0 ? [] : (await connection.describe(`SELECT * FROM ${parquetScan(files)}`)).map((column) => column.name)
+  return {
+    format: 'parquet',
+    files,
+    columns,
+    release: async () => void (await Promise.all(files.map((file) => spool.remove(file)))),
+  }
+}
+
+/** How the lines of an input become rows of a table with these fields. */
+export function readerFor(input: Input, fields: readonly StructField[]): RowReader {
+  const [file = ''] = input.files
+  switch (input.format) {
+    case 'ndjson':
+      return ndjsonReader(file, fields, input.columns)
+    case 'json':
+      return jsonArrayReader(file, fields, input.columns)
+    case 'csv':
+      checkColumns(input.columns, fields, input.format)
+      return csvReader(file, fields, input.columns)
+    case 'parquet':
+    case 'arrow':
+      checkColumns(input.columns, fields, input.format)
+      return parquetReader(input.files, fields, input.columns)
+    case 'clf':
+    case 'combined':
+      checkColumns(input.columns, fields, input.format)
+      return accessLogReader(file, fields, input.format)
+  }
+}
+
+/**
+ * The columns that a new table needs for an input. Times found in text are instants.
+ *
+ * @throws {DeltaError} `ROWS_INVALID` when nothing in it tells.
+ */
+export async function inferFields(connection: Connection, input: Input): Promise<readonly StructField[]> {
+  const [file = ''] = input.files
+  if (input.format === 'clf' || input.format === 'combined') return ACCESS_LOG_FIELDS
+  const sources: Readonly<Record<string, string>> = {
+    ndjson: `read_json(${globLiteral(file)}, format = 'newline_delimited', ignore_errors = true)`,
+    json: `read_json(${globLiteral(file)})`,
+    csv: `read_csv(${globLiteral(file)}, header = true)`,
+    parquet: parquetScan(input.files),
+  }
+  const found = await notOfFormat(input.format, () => connection.describe(`SELECT * FROM ${sources[input.format]}`))
+  const fields = found.map(({ name, type }) => {
+    const parsed = parseType(type, 'duckdb')
+    return field(name, parsed === 'timestamp_ntz' && input.format !== 'parquet' ? 'timestamp' : parsed)
+  })
+  const nothing = input.columns.length === 0 || (fields.length === 1 && fields[0]?.name === 'json')
+  if (nothing)
+    throw new DeltaError(
+      'ROWS_INVALID',
+      'the data does not tell its columns',
+      { format: input.format },
+      { hint: 'create the table first, with CREATE TABLE' },
+    )
+  return fields
+}
+
+const FIRST_LINE_BYTES_MAX = 1024 * 1024
+
+/** The fields of the first line that is not blank; none when that is no JSON object. */
+async function firstObjectFields(path: string): Promise<readonly string[]> {
+  await using file = await open(path)
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(FIRST_LINE_BYTES_MAX), 0, FIRST_LINE_BYTES_MAX, 0)
+  return fieldsOf(buffer.subarray(0, bytesRead))
+}
+
+/** As `firstObjectFields`, of text at hand. */
+export function fieldsOf(text: Buffer): readonly string[] {
+  let start = 0
+  while (start < text.length && (text[start] ?? 0) <= 0x20) start++
+  const end = text.indexOf(0x0a, start)
+  try {
+    const value: unknown = JSON.parse(text.toString('utf8', start, end < 0 ? text.length : end))
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value) : []
+  } catch {
+    return []
+  }
+}
+
+async function jsonFields(connection: Connection, path: string): Promise<readonly string[]> {
+  const rows = await notOfFormat('json', () =>
+    connection.rows<{ keys: readonly string[] }>(
+      `SELECT json_keys(json) AS keys FROM read_json_objects(${globLiteral(path)}) LIMIT 1`,
+    ),
+  )
+  return rows[0]?.keys ?? []
+}
+
+async function notOfFormat<T>(format: InputFormat, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (isDeltaError(cause, 'cancelled', 'limit')) throw cause
+    throw new DeltaError(
+      'ROWS_INVALID',
+      `the data is not ${format}: ${(cause as Error).message.split('\n')[0]}`,
+      { format },
+      { cause },
+    )
+  }
+}
+
+async function* readBytes(path: string): AsyncGenerator<Uint8Array> {
+  await using file = await open(path)
+  for (;;) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(256 * 1024))
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+  }
+}

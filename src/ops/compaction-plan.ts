@@ -1,0 +1,46 @@
+import { assert } from '../base/errors.js'
+import type { PartitionValues } from '../protocol/actions.js'
+
+/** What planning needs of a file. */
+export interface CompactionCandidate {
+  readonly sizeBytes: number
+  readonly partitionValues: PartitionValues
+}
+
+/**
+ * Chooses which files to rewrite together: neighbours of one partition in the order given, filled up to `outputBytesMax`.
+ *
+ * A file that is large enough is left alone; so is a file that has no small neighbour to go with. Pure.
+ */
+export function planCompaction<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
+  assert(outputBytesMax > 0, 'compaction aims at files with bytes')
+  const partitions = new Map<string, T[]>()
+  for (const file of files) {
+    const key = JSON.stringify(Object.entries(file.partitionValues).sort(([a], [b]) => (a < b ? -1 : 1)))
+    const group = partitions.get(key)
+    if (group) group.push(file)
+    else partitions.set(key, [file])
+  }
+  return [...partitions.values()].flatMap((group) => bins(group, outputBytesMax)).filter((bin) => bin.length > 1)
+}
+
+/** Files at three quarters of the aim are as good as full: rewriting them gains little. */
+const FULL = 0.75
+
+function bins<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
+  const found: T[][] = []
+  let bin: T[] = []
+  let bytes = 0
+  for (const file of files) {
+    if (file.sizeBytes >= outputBytesMax * FULL) continue
+    if (bytes + file.sizeBytes > outputBytesMax && bin.length > 0) {
+      found.push(bin)
+      bin = []
+      bytes = 0
+    }
+    bin.push(file)
+    bytes += file.sizeBytes
+  }
+  if (bin.length > 0) found.push(bin)
+  return found
+}

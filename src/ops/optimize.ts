@@ -1,0 +1,161 @@
+import { assert } from '../base/errors.js'
+import type { AddFile, RemoveFile } from '../protocol/actions.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import type { FileSource } from '../table/file-source.js'
+import { scanSql } from '../table/scan-sql.js'
+import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
+import { stageFiles } from '../table/stage.js'
+import { planCompaction } from './compaction-plan.js'
+
+export interface CompactionRequest {
+  /** A condition over the files relation; only files for which it may hold are rewritten. */
+  readonly condition?: string | undefined
+  readonly targetFileSizeBytes?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called after each group of files. */
+  readonly onProgress?: ((filesDone: number, filesTotal: number) => void) | undefined
+}
+
+export interface CompactionResult {
+  readonly version: number
+  readonly filesAdded: number
+  readonly filesRemoved: number
+  readonly bytesAdded: number
+  readonly bytesRemoved: number
+  readonly filesConflicted: number
+  readonly attempts: number
+}
+
+/** A group of files and what they became. */
+interface Rewrite {
+  readonly inputs: readonly SnapshotFile[]
+  readonly adds: readonly AddFile[]
+}
+
+/**
+ * OPTIMIZE: rewrites small files into larger ones, one group at a time, in one commit that changes no row.
+ *
+ * Appends beside it never conflict. When somebody else removed a file of a group meanwhile, that group is given up and
+ * the others are committed.
+ */
+export async function compact(table: DeltaTable, source: FileSource, request: CompactionRequest = {}): Promise<CompactionResult> {
+  const { signal } = request
+  const snapshot = await table.snapshot({}, { signal })
+  await table.transaction(snapshot, { signal })
+  const target = request.targetFileSizeBytes ?? snapshot.properties.targetFileSizeBytes
+  const groups = planCompaction((await snapshot.files(request.condition, { signal })).files, target)
+  const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
+  let rewrites: Rewrite[] = []
+  for (const inputs of groups) {
+    signal?.throwIfAborted()
+    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, signal) })
+    request.onProgress?.(
+      rewrites.reduce((sum, done) => sum + done.inputs.length, 0),
+      filesTotal,
+    )
+  }
+  let filesConflicted = 0
+  let attempts = 0
+  while (rewrites.length > 0) {
+    const outcome = await commit(table, snapshot, rewrites, target, signal)
+    attempts += outcome.attempts
+    if (outcome.kind === 'committed') return summary(outcome.version, rewrites, filesConflicted, attempts, table)
+    const gone = new Set(outcome.conflict.subjects)
+    const kept = rewrites.filter(
+      ({ inputs }) => outcome.conflict.reason === 'fileRemoved' && !inputs.some((file) => gone.has(file.path)),
+    )
+    filesConflicted +=
+      rewrites.reduce((sum, { inputs }) => sum + inputs.length, 0) - kept.reduce((sum, { inputs }) => sum + inputs.length, 0)
+    rewrites = kept
+  }
+  return summary((await table.snapshot({}, { signal })).version, [], filesConflicted, attempts, table)
+}
+
+async function rewrite(
+  table: DeltaTable,
+  source: FileSource,
+  snapshot: Snapshot,
+  inputs: readonly SnapshotFile[],
+  signal: AbortSignal | undefined,
+) {
+  const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
+  try {
+    const query = scanSql({ fields: snapshot.schema.fields, partitionColumns: snapshot.partitionColumns }, held.files)
+    const staged = await table.deps.database.use((connection) =>
+      stageFiles(table.deps, connection, query, snapshot, { signal, dataChange: false, codec: 'zstd' }),
+    )
+    const rowsBefore = inputs.every((file) => file.rows !== undefined)
+      ? inputs.reduce((sum, file) => sum + (file.rows ?? 0), 0)
+      : undefined
+    assert(
+      rowsBefore === undefined || rowsBefore === staged.rows,
+      `compaction keeps every row: ${rowsBefore} before, ${staged.rows} after`,
+    )
+    return staged.adds
+  } finally {
+    held.release()
+  }
+}
+
+async function commit(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  rewrites: readonly Rewrite[],
+  target: number,
+  signal: AbortSignal | undefined,
+) {
+  const transaction = await table.transaction(snapshot, { signal })
+  const inputs = rewrites.flatMap((done) => done.inputs)
+  const adds = rewrites.flatMap((done) => done.adds)
+  return transaction
+    .remove(inputs.map((file) => tombstone(file, table.deps.clock.now())))
+    .add(adds)
+    .describe({
+      name: 'OPTIMIZE',
+      parameters: { predicate: '[]', zOrderBy: '[]', targetFileSize: String(target) },
+      metrics: {
+        numRemovedFiles: inputs.length,
+        numRemovedBytes: sum(inputs.map((file) => file.sizeBytes)),
+        numAddedFiles: adds.length,
+        numAddedBytes: sum(adds.map((file) => file.size)),
+      },
+    })
+    .commit({ signal })
+}
+
+function tombstone(file: SnapshotFile, nowMs: number): RemoveFile {
+  return {
+    path: file.path,
+    deletionTimestamp: nowMs,
+    dataChange: false,
+    extendedFileMetadata: true,
+    partitionValues: file.partitionValues,
+    size: file.sizeBytes,
+  }
+}
+
+function summary(
+  version: number,
+  rewrites: readonly Rewrite[],
+  filesConflicted: number,
+  attempts: number,
+  table: DeltaTable,
+): CompactionResult {
+  const inputs = rewrites.flatMap((done) => done.inputs)
+  const adds = rewrites.flatMap((done) => done.adds)
+  if (adds.length > 0)
+    table.deps.events({ type: 'optimized', table: table.uri, version, filesAdded: adds.length, filesRemoved: inputs.length })
+  return {
+    version,
+    filesAdded: adds.length,
+    filesRemoved: inputs.length,
+    bytesAdded: sum(adds.map((file) => file.size)),
+    bytesRemoved: sum(inputs.map((file) => file.sizeBytes)),
+    filesConflicted,
+    attempts,
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
