@@ -1,0 +1,29 @@
+import { DeltaError } from '../base/errors.js'
+import { instantValue, type Parameters } from '../engine/database.js'
+
+export type ParameterValue = string | number | bigint | boolean | null | Date
+export type ParameterValues = readonly ParameterValue[] | Readonly<Record<string, ParameterValue>>
+/** In the order of `$1`, `$2`, …. */
+export type BoundValues = Extract<Parameters, readonly unknown[]>
+
+/**
+ * The values of a query's parameters, in order. Values that the query does not use are passed over.
+ *
+ * @throws {DeltaError} `PARAMETER_MISSING`, naming the parameter.
+ */
+export function bindParameters(names: readonly string[], values: ParameterValues | undefined): BoundValues {
+  return names.map((name) => {
+    const value = Array.isArray(values)
+      ? (values as readonly ParameterValue[])[Number(name) - 1]
+      : (values as Readonly<Record<string, ParameterValue>> | undefined)?.[name]
+    if (value === undefined)
+      throw new DeltaError(
+        'PARAMETER_MISSING',
+        'a parameter has no value',
+        { parameter: name },
+        { hint: 'give it in params: a list for ? and $1, an object for $name' },
+      )
+    if (value instanceof Date) return instantValue(value.getTime())
+    return value
+  })
+}

@@ -1,0 +1,185 @@
+import { ident, literal } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import { hasBounds } from '../log/files-relation.js'
+import { type DataType, findField, isStruct, type StructType } from '../protocol/schema.js'
+import { digitsOf, type SyntaxNode } from './syntax-tree.js'
+
+/** The columns that a condition may be about. */
+export interface PrunableColumns {
+  readonly schema: StructType
+  readonly partitionColumns: readonly string[]
+}
+
+/** Keeps the file. */
+const MAY = 'TRUE'
+
+/**
+ * A condition over the files relation which is false only for files that hold no row satisfying `predicate`. Pure.
+ *
+ * False is a proof, true is not: whatever is not understood keeps the file, so skipping changes what is read and never
+ * what is returned.
+ *
+ * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
+ */
+export function mayMatch(predicate: SyntaxNode, columns: PrunableColumns): string {
+  const children = (predicate['children'] ?? []) as readonly SyntaxNode[]
+  switch (predicate['type']) {
+    case 'CONJUNCTION_AND':
+      return `(${children.map((child) => mayMatch(child, columns)).join(' AND ')})`
+    case 'CONJUNCTION_OR':
+      return `(${children.map((child) => mayMatch(child, columns)).join(' OR ')})`
+    case 'COMPARE_EQUAL':
+    case 'COMPARE_LESSTHAN':
+    case 'COMPARE_LESSTHANOREQUALTO':
+    case 'COMPARE_GREATERTHAN':
+    case 'COMPARE_GREATERTHANOREQUALTO':
+      return comparison(String(predicate['type']), predicate['left'] as SyntaxNode, predicate['right'] as SyntaxNode, columns)
+    case 'COMPARE_BETWEEN': {
+      const [input, lower, upper] = ['input', 'lower', 'upper'].map((name) => predicate[name] as SyntaxNode) as [
+        SyntaxNode,
+        SyntaxNode,
+        SyntaxNode,
+      ]
+      const above = comparison('COMPARE_GREATERTHANOREQUALTO', input, lower, columns)
+      return `(${above} AND ${comparison('COMPARE_LESSTHANOREQUALTO', input, upper, columns)})`
+    }
+    case 'COMPARE_IN': {
+      const [column, ...values] = children
+      return column && values.length > 0
+        ? `(${values.map((value) => comparison('COMPARE_EQUAL', column, value, columns)).join(' OR ')})`
+        : MAY
+    }
+    case 'OPERATOR_IS_NULL':
+      return nullness(children[0], columns, (nulls) => `${nulls} > 0`)
+    case 'OPERATOR_IS_NOT_NULL':
+      return nullness(children[0], columns, (nulls) => `${nulls} < stat."numRecords"`)
+    default:
+      return MAY
+  }
+}
+
+const FLIPPED: Readonly<Record<string, string>> = {
+  COMPARE_LESSTHAN: 'COMPARE_GREATERTHAN',
+  COMPARE_LESSTHANOREQUALTO: 'COMPARE_GREATERTHANOREQUALTO',
+  COMPARE_GREATERTHAN: 'COMPARE_LESSTHAN',
+  COMPARE_GREATERTHANOREQUALTO: 'COMPARE_LESSTHANOREQUALTO',
+  COMPARE_EQUAL: 'COMPARE_EQUAL',
+}
+
+function comparison(operator: string, left: SyntaxNode, right: SyntaxNode, columns: PrunableColumns): string {
+  const column = columnOf(left, columns)
+  const value = column && constantOf(right, column.type)
+  if (column && value) return bounds(operator, column, value)
+  const mirrored = columnOf(right, columns)
+  const constant = mirrored && constantOf(left, mirrored.type)
+  return mirrored && constant ? bounds(FLIPPED[operator] ?? '', mirrored, constant) : MAY
+}
+
+interface Column {
+  readonly type: DataType
+  /** Its value in this file, for a partition column. */
+  readonly partition: string | undefined
+  readonly min: string
+  readonly max: string
+  readonly nulls: string
+}
+
+/** NULL (no statistics, or text that could not be read) is no proof. */
+function proof(condition: string): string {
+  return `coalesce(${condition}, TRUE)`
+}
+
+const OPERATORS: Readonly<Record<string, string>> = {
+  COMPARE_EQUAL: '=',
+  COMPARE_LESSTHAN: '<',
+  COMPARE_LESSTHANOREQUALTO: '<=',
+  COMPARE_GREATERTHAN: '>',
+  COMPARE_GREATERTHANOREQUALTO: '>=',
+}
+
+function bounds(operator: string, column: Column, value: string): string {
+  const sign = OPERATORS[operator]
+  if (!sign) return MAY
+  if (column.partition) return proof(`${column.partition} ${sign} ${value}`)
+  if (!hasBounds(column.type)) return MAY
+  // NaN is greater than everything, and writers differ on whether bounds tell of it.
+  const floating = column.type === 'float' || column.type === 'double'
+  // Instants are kept to the millisecond, rounded down.
+  const max =
+    column.type === 'timestamp' || column.type === 'timestamp_ntz' ? `${column.max} + INTERVAL 1 MILLISECOND` : column.max
+  const below = proof(`${column.min} ${sign === '<' ? '<' : '<='} ${value}`)
+  const above = floating ? MAY : proof(`${max} ${sign === '>' ? '>' : '>='} ${value}`)
+  if (sign === '=') return `(${below} AND ${floating ? proof(`${max} >= ${value}`) : above})`
+  return sign.startsWith('<') ? below : above
+}
+
+/** A partition value that reads as NULL may be text that could not be read, so partitions are kept. */
+function nullness(node: SyntaxNode | undefined, columns: PrunableColumns, condition: (nulls: string) => string): string {
+  const column = node && columnOf(node, columns)
+  return column && !column.partition ? proof(condition(column.nulls)) : MAY
+}
+
+function columnOf(node: SyntaxNode, columns: PrunableColumns): Column | undefined {
+  if (node['class'] !== 'COLUMN_REF') return undefined
+  const [head, ...rest] = node['column_names'] as readonly string[]
+  const top = head === undefined ? undefined : findField(columns.schema, head)
+  if (!top) return undefined
+  const path = [top.name]
+  let type = top.type
+  for (const name of rest) {
+    const inner = isStruct(type) ? findField(type, name) : undefined
+    if (!inner) return undefined
+    path.push(inner.name)
+    type = inner.type
+  }
+  if (isStruct(type)) return undefined
+  const reference = path.map(ident).join('.')
+  return {
+    type,
+    partition: columns.partitionColumns.includes(top.name) ? `part.${reference}` : undefined,
+    min: `stat."minValues".${reference}`,
+    max: `stat."maxValues".${reference}`,
+    nulls: `stat."nullCount".${reference}`,
+  }
+}
+
+const INTEGERS = new Set(['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT'])
+const NUMERIC = new Set(['byte', 'short', 'integer', 'long', 'float', 'double'])
+
+/** A constant as SQL, when it has the column's own type: comparing across types may round. */
+function constantOf(node: SyntaxNode, type: DataType): string | undefined {
+  if (typeof type !== 'string') return undefined
+  if (node['type'] === 'OPERATOR_CAST') {
+    const child = node['child'] as SyntaxNode
+    const inner = constant(child)
+    const castType = (node['cast_type'] as { readonly id?: string } | undefined)?.id
+    if (inner?.id !== 'VARCHAR' || typeof inner.value !== 'string' || castType !== duckdbType(type).replace(/\(.*/, ''))
+      return undefined
+    return /^[-+]?(nan|inf)/i.test(inner.value) ? undefined : `${literal(inner.value)}::${duckdbType(type)}`
+  }
+  const found = constant(node)
+  if (!found || found.isNull) return undefined
+  if (found.id === 'VARCHAR') return type === 'string' && typeof found.value === 'string' ? literal(found.value) : undefined
+  if (!NUMERIC.has(type) && !type.startsWith('decimal')) return undefined
+  if (INTEGERS.has(found.id)) return digitsOf(found.value)
+  if (found.id === 'DECIMAL') return decimalText(digitsOf(found.value), found.scale)
+  if (found.id === 'DOUBLE' || found.id === 'FLOAT') return typeof found.value === 'number' ? `${found.value}::DOUBLE` : undefined
+  return undefined
+}
+
+function constant(node: SyntaxNode) {
+  if (node['class'] !== 'CONSTANT') return undefined
+  const { type, is_null, value } = node['value'] as {
+    readonly type: { readonly id: string; readonly type_info: { readonly scale?: number } | null }
+    readonly is_null: boolean
+    readonly value: unknown
+  }
+  return { id: type.id, scale: type.type_info?.scale ?? 0, isNull: is_null, value }
+}
+
+function decimalText(digits: string | undefined, scale: number): string | undefined {
+  if (digits === undefined) return undefined
+  const sign = digits.startsWith('-') ? '-' : ''
+  const padded = digits.replace('-', '').padStart(scale + 1, '0')
+  return scale === 0 ? `${sign}${padded}` : `${sign}${padded.slice(0, -scale)}.${padded.slice(-scale)}`
+}

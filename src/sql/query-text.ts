@@ -1,0 +1,134 @@
+import { DeltaError } from '../base/errors.js'
+import { ident } from '../engine/sql-text.js'
+import { Cursor } from './cursor.js'
+import type { Token } from './tokens.js'
+import { tokenize } from './tokens.js'
+
+/** A table reference with a version or a time, cut out of a query. */
+export interface TravelRef {
+  /** The name that stands in its place. */
+  readonly marker: string
+  readonly name: string
+  readonly schema: string | undefined
+  readonly unit: 'version' | 'timestamp'
+  /** An expression, in which parameters are those of the caller. */
+  readonly expression: string
+}
+
+/** A query as DuckDB's parser takes it. */
+export interface QueryText {
+  readonly text: string
+  readonly travels: readonly TravelRef[]
+  /** What the caller calls the parameters `$1`, `$2`, … of `text`. */
+  readonly parameters: readonly string[]
+}
+
+/**
+ * Rewrites what DuckDB's parser would refuse: `t VERSION AS OF 3`, `t TIMESTAMP AS OF '…'`, `t@v3` and `t AT (…)` become a
+ * marker, backticks become double quotes, and parameters are numbered in the order of their first use. Text without any
+ * of these comes back as it is.
+ */
+export function readQuery(text: string): QueryText {
+  const tokens = tokenize(text)
+  const cuts: { readonly start: number; readonly endExclusive: number; readonly replacement: string }[] = []
+  const travels: TravelRef[] = []
+  const names: string[] = []
+  let positional = 0
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i] as Token
+    const travel = isName(token) && !isDot(tokens[i + 1]) ? travelAfter(text, tokens, i) : undefined
+    if (travel) {
+      const schema = isDot(tokens[i - 1]) && isName(tokens[i - 2]) ? tokens[i - 2] : undefined
+      const marker = `__travel_${travels.length}`
+      travels.push({
+        marker,
+        name: nameOf(token),
+        schema: schema && nameOf(schema),
+        unit: travel.unit,
+        expression: travel.expression,
+      })
+      cuts.push({ start: (schema ?? token).start, endExclusive: travel.endExclusive, replacement: ident(marker) })
+      while ((tokens[i + 1]?.start ?? Number.POSITIVE_INFINITY) < travel.endExclusive) i++
+    } else if (token.kind === 'parameter') {
+      const name = token.value === '' ? String(++positional) : token.value
+      if (!names.includes(name)) names.push(name)
+      cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: `$${names.indexOf(name) + 1}` })
+    } else if (token.kind === 'quoted' && token.text.startsWith('`')) {
+      cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: ident(token.value) })
+    }
+  }
+  let at = 0
+  let out = ''
+  for (const cut of cuts.sort((a, b) => a.start - b.start)) {
+    if (cut.start < at) continue
+    out += text.slice(at, cut.start) + cut.replacement
+    at = cut.endExclusive
+  }
+  return { text: out + text.slice(at), travels, parameters: names }
+}
+
+/** What follows a table's name when it asks for a version. */
+function travelAfter(
+  text: string,
+  tokens: readonly Token[],
+  at: number,
+): (Pick<TravelRef, 'unit' | 'expression'> & { readonly endExclusive: number }) | undefined {
+  const cursor = new Cursor(text, tokens.slice(at + 1))
+  const name = tokens[at]
+  const next = cursor.peek()
+  if (next?.kind === 'symbol' && next.value === '@' && name && next.start === name.endExclusive) return atSign(cursor)
+  if (cursor.accept('at', '(')) return atClause(cursor)
+  cursor.accept('for')
+  const unit = cursor.accept('version', 'as', 'of') ? 'version' : cursor.accept('timestamp', 'as', 'of') ? 'timestamp' : undefined
+  if (!unit) return undefined
+  const first = cursor.next(unit === 'version' ? 'a version' : 'a time')
+  let last = first
+  if (first.kind === 'word' && ['timestamp', 'timestamptz', 'date'].includes(first.value)) last = cursor.next('a time in quotes')
+  else if (first.kind === 'symbol' && first.value === '(') {
+    cursor.rest('an expression')
+    throw new DeltaError(
+      'SQL_INVALID',
+      'an expression here goes into AT (…)',
+      {},
+      { hint: 'write t AT (TIMESTAMP => expression)' },
+    )
+  } else if (!['number', 'string', 'parameter'].includes(first.kind)) throw cursor.unexpected('a number, a string or a parameter')
+  return { unit, expression: text.slice(first.start, last.endExclusive), endExclusive: last.endExclusive }
+}
+
+/** `t@v12`, `t@20261101103000000`. */
+function atSign(cursor: Cursor) {
+  cursor.next('@')
+  const token = cursor.next('a version')
+  const version = /^v(\d+)$/.exec(token.value)?.[1]
+  if (version) return { unit: 'version' as const, expression: version, endExclusive: token.endExclusive }
+  const time = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d{3})$/.exec(token.value)
+  if (!time) throw new DeltaError('SQL_INVALID', 'expected @v and a version, or @yyyyMMddHHmmssSSS', { found: token.text })
+  const [, year, month, day, hour, minute, second, ms] = time
+  return {
+    unit: 'timestamp' as const,
+    expression: `'${year}-${month}-${day} ${hour}:${minute}:${second}.${ms}'`,
+    endExclusive: token.endExclusive,
+  }
+}
+
+/** `AT (VERSION => 3)`; the words before it are taken. */
+function atClause(cursor: Cursor) {
+  const unit = cursor.accept('version') ? 'version' : cursor.accept('timestamp') ? 'timestamp' : undefined
+  if (!unit || !cursor.accept('=', '>')) return undefined
+  const expression = cursor.textUntil('an expression', () => false)
+  const close = cursor.next(')')
+  return { unit: unit as TravelRef['unit'], expression, endExclusive: close.endExclusive }
+}
+
+function isName(token: Token | undefined): token is Token {
+  return token?.kind === 'word' || token?.kind === 'quoted'
+}
+
+function isDot(token: Token | undefined): boolean {
+  return token?.kind === 'symbol' && token.value === '.'
+}
+
+function nameOf(token: Token): string {
+  return token.kind === 'word' ? token.text : token.value
+}

@@ -1,0 +1,62 @@
+/** What arrives at one table of a plan. */
+export interface TableScan {
+  readonly table: string
+  /** In lower case; `undefined` when the plan does not tell. */
+  readonly columns: ReadonlySet<string> | undefined
+  /** Conditions that every row which matters satisfies, as text. */
+  readonly filters: readonly string[]
+}
+
+interface PlanNode {
+  readonly name: string
+  readonly children: readonly PlanNode[]
+  readonly extra_info: Readonly<Record<string, string | readonly string[]>>
+}
+
+/** Reads the scans out of DuckDB's `EXPLAIN (FORMAT JSON)`; `undefined` when the plan has another shape than known. */
+export function readScans(json: string): readonly TableScan[] | undefined {
+  try {
+    const scans: TableScan[] = []
+    for (const root of JSON.parse(json) as readonly PlanNode[]) collect(root, [], scans)
+    return scans
+  } catch {
+    return undefined
+  }
+}
+
+function collect(node: PlanNode, above: readonly string[], scans: TableScan[]): void {
+  const name = node.name.trim()
+  if (name === 'SEQ_SCAN' || name === 'TABLE_SCAN') {
+    const filters = texts(node.extra_info['Filters']).map((filter) => filter.replace(/^optional: /, ''))
+    const usable = filters.filter((filter) => !/^Dynamic Filter/.test(filter))
+    scans.push({
+      table: lastName(String(node.extra_info['Table'] ?? '')),
+      columns: columnsOf(node, usable),
+      filters: [...usable, ...above],
+    })
+    return
+  }
+  // A filter right above a scan is about the scan's own columns.
+  const passed = name === 'FILTER' && node.children.length === 1 ? texts(node.extra_info['Expression']) : []
+  for (const child of node.children) collect(child, passed, scans)
+}
+
+/** The projection, and every word of the filters: more columns than needed do no harm. */
+function columnsOf(node: PlanNode, filters: readonly string[]): ReadonlySet<string> | undefined {
+  const projections = node.extra_info['Projections']
+  if (projections === undefined) return undefined
+  const words = filters.flatMap((filter) => filter.match(/[\p{L}_][\p{L}\p{N}_]*/gu) ?? [])
+  return new Set([...texts(projections), ...words].map((name) => name.replace(/^"|"$/g, '').toLowerCase()))
+}
+
+function texts(value: string | readonly string[] | undefined): readonly string[] {
+  if (value === undefined || value === '') return []
+  return typeof value === 'string' ? [value] : value
+}
+
+/** `"temp".main."my table"` → `my table`. */
+function lastName(qualified: string): string {
+  const parts = qualified.match(/"(?:[^"]|"")*"|[^.]+/g) ?? []
+  const last = parts.at(-1) ?? ''
+  return last.startsWith('"') ? last.slice(1, -1).replaceAll('""', '"') : last
+}
