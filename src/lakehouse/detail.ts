@@ -1,0 +1,31 @@
+import { writerFeatures } from '../protocol/features.js'
+import { typeText } from '../protocol/schema.js'
+import type { Snapshot } from '../table/snapshot.js'
+import type { TableDetail } from './options.js'
+
+/** What there is to say about a table at a version. */
+export async function tableDetail(name: string, uri: string, snapshot: Snapshot): Promise<TableDetail> {
+  const { metadata, protocol } = snapshot
+  const totals = await snapshot.totals()
+  return {
+    name,
+    uri,
+    id: metadata.id,
+    version: snapshot.version,
+    description: metadata.description,
+    columns: snapshot.schema.fields.map((field) => ({
+      name: field.name,
+      type: typeText(field.type),
+      nullable: field.nullable,
+      partition: snapshot.partitionColumns.includes(field.name),
+      comment: typeof field.metadata['comment'] === 'string' ? field.metadata['comment'] : undefined,
+    })),
+    partitionColumns: snapshot.partitionColumns,
+    properties: metadata.configuration,
+    ...totals,
+    minReaderVersion: protocol.minReaderVersion,
+    minWriterVersion: protocol.minWriterVersion,
+    features: writerFeatures(protocol),
+    createdAtMs: metadata.createdTime,
+  }
+}

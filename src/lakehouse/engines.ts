@@ -1,0 +1,73 @@
+import { tmpdir, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { Database } from '../engine/database.js'
+import { RangeCache } from '../engine/range-cache.js'
+import { Spool } from '../engine/spool.js'
+import { PLANNER_DISABLED_OPTIMIZERS } from '../sql/planner.js'
+import type { ObjectStore } from '../storage/store.js'
+import { FileSource } from '../table/file-source.js'
+import type { LakehouseOptions } from './options.js'
+
+const GIB = 2 ** 30
+const PLANNER_MEMORY_BYTES = GIB / 4
+
+/**
+ * The SQL engines of a lakehouse, one for each degree of trust: `work` reads and writes files for this library, `queries`
+ * runs SQL that users wrote and reaches only the lakehouse's own folders, `planner` binds that SQL and reaches nothing.
+ */
+export class Engines {
+  readonly work: Database
+  readonly queries: Database
+  readonly planner: Database
+  readonly spool: Spool
+  readonly source: FileSource
+  private readonly cache: RangeCache
+  private readonly outside: () => Promise<Database>
+  private opened: Promise<Database> | undefined
+
+  private constructor(
+    parts: { work: Database; queries: Database; planner: Database; spool: Spool; cache: RangeCache },
+    outside: () => Promise<Database>,
+  ) {
+    this.work = parts.work
+    this.queries = parts.queries
+    this.planner = parts.planner
+    this.spool = parts.spool
+    this.cache = parts.cache
+    this.source = new FileSource(parts.cache)
+    this.outside = outside
+  }
+
+  static async open(store: ObjectStore, options: LakehouseOptions): Promise<Engines> {
+    const root = store.localPath('_')?.replace(/[/\\]_$/, '')
+    const temp = resolve(options.tempFolder ?? (root === undefined ? join(tmpdir(), 'deltaic') : join(root, '.deltaic')))
+    const memory = options.memoryLimitBytes ?? Math.min(totalmem() / 2, 8 * GIB)
+    const spool = await Spool.create(temp)
+    const settings = { memoryLimitBytes: memory / 2, threads: options.threads, tempFolder: join(spool.folder, 'spill') }
+    const [work, queries, planner] = await Promise.all([
+      Database.open(settings),
+      Database.open({ ...settings, sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])] }),
+      Database.open({
+        memoryLimitBytes: PLANNER_MEMORY_BYTES,
+        threads: 1,
+        disabledOptimizers: PLANNER_DISABLED_OPTIMIZERS,
+        sandboxFolders: [],
+      }),
+    ])
+    const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
+    return new Engines({ work, queries, planner, spool, cache }, () => Database.open(settings))
+  }
+
+  /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */
+  forLocations(): Promise<Database> {
+    this.opened ??= this.outside()
+    return this.opened
+  }
+
+  async close(): Promise<void> {
+    for (const database of [this.queries, this.planner, this.work]) database.close()
+    if (this.opened) (await this.opened).close()
+    await this.cache.close()
+    await this.spool.close()
+  }
+}

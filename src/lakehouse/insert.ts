@@ -1,0 +1,90 @@
+import { DeltaError } from '../base/errors.js'
+import { ident } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import { type BatchId, findFirstResult } from '../ingest/batches.js'
+import { commitRows } from '../ingest/load.js'
+import type { StructField } from '../protocol/schema.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import { type StagedFiles, type StageTarget, stageFiles } from '../table/stage.js'
+import type { AppendResult } from './options.js'
+import { type ReadyQuery, type RunContext, type RunRequest, readyQuery } from './query-runner.js'
+
+/**
+ * INSERT INTO … query: the rows go from the query to Parquet inside the engine.
+ *
+ * Without column names the query's columns are the table's, in order; columns that are not named are NULL.
+ *
+ * @throws {DeltaError} `SCHEMA_MISMATCH` when the counts differ or a name is unknown.
+ */
+export async function insertQuery(
+  context: RunContext,
+  table: DeltaTable,
+  columns: readonly string[] | undefined,
+  request: RunRequest,
+  batch?: BatchId,
+): Promise<Omit<AppendResult, 'elapsedMs'>> {
+  const { snapshot } = await table.transaction(undefined, { signal: request.signal })
+  const nothing = { rowsRejected: 0, rejects: [], filesAdded: 0, bytesAdded: 0, attempts: 0, commits: 0 }
+  const first = batch && (await findFirstResult(table, batch))
+  if (first) return { ...nothing, version: first.committedAt, rowsAdded: first.rows, replayed: true }
+  const ready = await readyQuery(context, request)
+  try {
+    const targets = targetColumns(snapshot.schema.fields, columns, ready.plan.columns.length)
+    const staged = await stageQuery(table, ready, snapshot, targets, request.signal)
+    const added = {
+      ...nothing,
+      rowsAdded: staged.rows,
+      filesAdded: staged.adds.length,
+      bytesAdded: staged.bytes,
+      replayed: false,
+    }
+    if (staged.rows === 0 && !batch) return { ...added, version: snapshot.version }
+    const { version, attempts } = await commitRows(
+      table,
+      staged.adds,
+      staged.rows,
+      batch && { ...batch, rejected: 0 },
+      request.signal,
+    )
+    return { ...added, version, attempts, commits: 1 }
+  } finally {
+    ready.session.close()
+    ready.release()
+  }
+}
+
+/** Writes a ready query's rows as files of a table; `targets` names the column that each of the query's goes to. */
+export async function stageQuery(
+  table: DeltaTable,
+  ready: ReadyQuery,
+  target: StageTarget,
+  targets: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<StagedFiles> {
+  const given = target.schema.fields.map((field) => {
+    const index = targets.indexOf(field.name)
+    return `${index < 0 ? `NULL::${duckdbType(field.type)}` : `c${index}`} AS ${ident(field.name)}`
+  })
+  const query = `SELECT ${given.join(', ')} FROM (${ready.plan.text}\n) AS q(${targets.map((_, index) => `c${index}`).join(', ')})`
+  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal })
+}
+
+function targetColumns(fields: readonly StructField[], columns: readonly string[] | undefined, given: number): readonly string[] {
+  const names = columns?.map((name) => {
+    const found = fields.find((field) => field.name.toLowerCase() === name.toLowerCase())
+    if (!found) throw new DeltaError('SCHEMA_MISMATCH', 'the table has no such column', { column: name })
+    return found.name
+  })
+  const targets = names ?? fields.map((field) => field.name)
+  if (targets.length !== given)
+    throw new DeltaError(
+      'SCHEMA_MISMATCH',
+      'the query has another number of columns than the table',
+      { query: given, table: targets.length },
+      {
+        hint: `name the columns: INSERT INTO … (${fields.map((field) => field.name).join(', ')})`,
+      },
+    )
+  if (new Set(targets).size !== targets.length) throw new DeltaError('SCHEMA_MISMATCH', 'a column is named twice')
+  return targets
+}

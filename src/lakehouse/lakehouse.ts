@@ -1,0 +1,275 @@
+import type { Clock } from '../base/clock.js'
+import { systemClock } from '../base/clock.js'
+import { DeltaError } from '../base/errors.js'
+import { ignoreEvents } from '../base/events.js'
+import { systemRandom } from '../base/random.js'
+import { LOG_FOLDER } from '../protocol/log-path.js'
+import type { StructField } from '../protocol/schema.js'
+import type { TableRequest } from '../sql/planner.js'
+import { parseStatement } from '../sql/statement.js'
+import { splitStatements, tokenize } from '../sql/tokens.js'
+import { openStore } from '../storage/open.js'
+import type { ObjectStore } from '../storage/store.js'
+import { DeltaTable } from '../table/delta-table.js'
+import { checkDesign, createDeltaTable, fieldOf } from './create.js'
+import { Engines } from './engines.js'
+import { checkTableName } from './names.js'
+import type { CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
+import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
+import type { QueryResult } from './result.js'
+import { runStatement } from './statements.js'
+import { Table } from './table.js'
+import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
+
+const SPOOL_BYTES_MAX = 2 ** 30
+const LINGER_MS = 5
+const LINGER_MS_MAX = 100
+
+/**
+ * Opens a lakehouse: a folder, or a prefix of a bucket, whose folders are Delta tables. Nothing is written before the
+ * first table is made.
+ *
+ * @param root a path, `file:///…`, `s3://bucket/prefix` or `memory:name`.
+ * @throws {DeltaError} `ARGUMENT_INVALID` for another scheme or a setting out of range.
+ */
+export async function openLakehouse(root: string, options: LakehouseOptions = {}): Promise<Lakehouse> {
+  const store = openStore(root, { s3: options.s3, clock: options.clock, random: options.random })
+  return Lakehouse.open(store, options)
+}
+
+/** Opens a table without a lakehouse. Closing it closes all that was opened for it. */
+export async function openTable(uri: string, options: LakehouseOptions = {}): Promise<Table> {
+  const store = openStore(uri, { s3: options.s3, clock: options.clock, random: options.random })
+  const lake = await Lakehouse.open(store, options)
+  return lake.wholeAsTable()
+}
+
+/** Tables under one root, and SQL over them. */
+export class Lakehouse {
+  /** Whether SQL may name tables by location. */
+  readonly locations: boolean
+  private readonly store: ObjectStore
+  private readonly options: LakehouseOptions
+  private readonly host: TableHost
+  private readonly opened = new Map<string, { readonly delta: DeltaTable; readonly table: Table }>()
+  private readonly outside = new Map<string, DeltaTable>()
+  private closed = false
+
+  private constructor(store: ObjectStore, options: LakehouseOptions, engines: Engines, clock: Clock) {
+    const lingerMs = options.lingerMs ?? LINGER_MS
+    if (!(lingerMs >= 0 && lingerMs <= LINGER_MS_MAX))
+      throw new DeltaError('ARGUMENT_INVALID', 'lingerMs is out of range', { lingerMs, min: 0, max: LINGER_MS_MAX })
+    this.store = store
+    this.options = options
+    this.locations = options.locations ?? true
+    this.host = {
+      engines,
+      clock,
+      lingerMs,
+      spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX),
+      find: (request) => this.find(request),
+      rejectsTable: async (of) => {
+        const name = rejectsTableName(of)
+        await this.create(name, REJECTS_FIELDS)
+        return this.table(name)
+      },
+      create: (name, fields) => this.create(name, fields),
+      tableClosed: async () => undefined,
+      existingFile,
+      readFile,
+    }
+  }
+
+  /** @internal */
+  static async open(store: ObjectStore, options: LakehouseOptions): Promise<Lakehouse> {
+    return new Lakehouse(store, options, await Engines.open(store, options), options.clock ?? systemClock)
+  }
+
+  get uri(): string {
+    return this.store.uri
+  }
+
+  /**
+   * Runs statements separated by `;`, in order, each its own transaction, and gives the last one's answer. A query is
+   * planned and bound now, and executed while its answer is read.
+   *
+   * @throws {DeltaError} `SQL_INVALID` (with `position`), `SQL_FORBIDDEN`, `STATEMENT_UNSUPPORTED`, `TABLE_NOT_FOUND`, and
+   * what the statement itself throws.
+   */
+  async sql(text: string, options: SqlOptions = {}): Promise<QueryResult> {
+    this.checkOpen()
+    const statements = splitStatements(tokenize(text)).map((tokens) =>
+      parseStatement(text.slice(0, tokens.at(-1)?.endExclusive), tokens),
+    )
+    if (statements.length === 0) throw new DeltaError('SQL_INVALID', 'there is no statement')
+    if (
+      options.readOnly &&
+      statements.some(({ kind }) => !['query', 'explain', 'describe', 'history', 'showTables'].includes(kind))
+    )
+      throw new DeltaError(
+        'SQL_FORBIDDEN',
+        'only queries are allowed here',
+        {},
+        { hint: 'send statements that change something with POST' },
+      )
+    let result: QueryResult | undefined
+    for (const statement of statements) {
+      await result?.close()
+      result = await runStatement(this, this.host, statement, options)
+    }
+    return result as QueryResult
+  }
+
+  /** The table of a name; nothing is asked of the store. @throws {DeltaError} `NAME_INVALID`. */
+  table(name: string): Table {
+    return this.open(name).table
+  }
+
+  /** By name. */
+  async tables(): Promise<readonly TableSummary[]> {
+    this.checkOpen()
+    const folders = (await this.store.listFolders('')).filter((name) => isTableName(name))
+    const found = await Promise.all(
+      folders.map(async (name) => {
+        for await (const _ of this.store.list(`${name}/${LOG_FOLDER}`)) return [{ name, uri: this.store.child(name).uri }]
+        return []
+      }),
+    )
+    return found.flat()
+  }
+
+  /**
+   * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists`; `NAME_INVALID`, `ARGUMENT_INVALID`, `TYPE_UNSUPPORTED`,
+   * `FEATURE_UNSUPPORTED`, `STORE_UNSAFE`.
+   */
+  async createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }> {
+    const design = checkDesign({ ...options, fields: options.columns.map(fieldOf) })
+    const { delta } = this.open(checkTableName(name))
+    const created = await createDeltaTable(delta, design, { name: 'CREATE TABLE' }, [], options.signal)
+    if (!created && !options.ifNotExists) throw new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name })
+    return { created, version: (await delta.snapshot()).version }
+  }
+
+  /**
+   * Deletes a table with all its files.
+   *
+   * @returns false when there was none, with `ifExists`.
+   * @throws {DeltaError} `TABLE_NOT_FOUND` otherwise.
+   */
+  async dropTable(name: string, options: { readonly ifExists?: boolean | undefined } = {}): Promise<boolean> {
+    this.checkOpen()
+    const paths: string[] = []
+    for await (const { path } of this.store.list(checkTableName(name))) paths.push(path)
+    if (paths.length === 0) {
+      if (options.ifExists) return false
+      throw new DeltaError('TABLE_NOT_FOUND', 'there is no such table', { table: name })
+    }
+    await this.opened.get(name)?.table.close()
+    this.opened.delete(name)
+    // The log goes first, the newest commit before the older ones: a table that is half deleted never reads as a whole one.
+    const log = paths
+      .filter((path) => path.startsWith(`${name}/${LOG_FOLDER}/`))
+      .sort()
+      .reverse()
+    await this.store.delete(log)
+    await this.store.delete(paths.filter((path) => !log.includes(path)))
+    return true
+  }
+
+  /** Finishes what was taken in, stops what runs, and frees everything. Calling it again does nothing. */
+  async close(): Promise<void> {
+    if (this.closed) return
+    this.closed = true
+    for (const { table } of this.opened.values()) await table.close()
+    for (const delta of this.outside.values()) await delta.close()
+    await this.host.engines.close()
+    await this.store.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal The root itself as a table. */
+  wholeAsTable(): Table {
+    const name = this.store.uri.split('/').at(-1) ?? 'table'
+    const closing = { ...this.host, rejectsTable: () => this.siblingRejects(name), tableClosed: () => this.close() }
+    return new Table(name, this.deltaTable(this.store), closing)
+  }
+
+  /** @internal */
+  deltaOf(name: string): DeltaTable {
+    return this.open(name).delta
+  }
+
+  private open(name: string): { readonly delta: DeltaTable; readonly table: Table } {
+    this.checkOpen()
+    const held = this.opened.get(name)
+    if (held) return held
+    const delta = this.deltaTable(this.store.child(checkTableName(name)))
+    const opened = { delta, table: new Table(name, delta, this.host) }
+    this.opened.set(name, opened)
+    return opened
+  }
+
+  private deltaTable(store: ObjectStore): DeltaTable {
+    const { events = ignoreEvents, random = systemRandom } = this.options
+    return new DeltaTable({
+      store,
+      database: this.host.engines.work,
+      spool: this.host.engines.spool,
+      events,
+      clock: this.host.clock,
+      random,
+    })
+  }
+
+  /** By its name, whatever the letter case; by location where that is allowed. */
+  private async find({ schema, name }: TableRequest): Promise<DeltaTable | undefined> {
+    if (schema === 'delta') return this.findLocation(name)
+    if (schema !== '' || !isTableName(name)) return undefined
+    const { delta } = this.open(name)
+    if (await delta.exists()) return delta
+    this.opened.delete(name)
+    const same = (await this.tables()).find((table) => table.name.toLowerCase() === name.toLowerCase())
+    return same && this.open(same.name).delta
+  }
+
+  private async findLocation(uri: string): Promise<DeltaTable | undefined> {
+    if (!this.locations)
+      throw new DeltaError(
+        'SQL_FORBIDDEN',
+        'SQL here names tables of the lakehouse, not locations',
+        {},
+        { hint: 'use the name of a table' },
+      )
+    const delta = this.outside.get(uri) ?? this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
+    this.outside.set(uri, delta)
+    return (await delta.exists()) ? delta : undefined
+  }
+
+  private async create(name: string, fields: readonly StructField[]): Promise<void> {
+    const { delta } = this.open(checkTableName(name))
+    if (!(await delta.exists())) await createDeltaTable(delta, checkDesign({ fields }), { name: 'CREATE TABLE' })
+  }
+
+  private async siblingRejects(name: string): Promise<Table> {
+    const uri = this.store.uri.replace(/[^/]+$/, rejectsTableName(name))
+    const delta = this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
+    if (!(await delta.exists())) await createDeltaTable(delta, checkDesign({ fields: REJECTS_FIELDS }), { name: 'CREATE TABLE' })
+    return new Table(rejectsTableName(name), delta, this.host)
+  }
+
+  private checkOpen(): void {
+    if (this.closed) throw new DeltaError('CLOSED', 'the lakehouse is closed')
+  }
+}
+
+function isTableName(name: string): boolean {
+  try {
+    checkTableName(name)
+    return true
+  } catch {
+    return false
+  }
+}

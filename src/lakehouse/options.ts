@@ -1,0 +1,206 @@
+import type { Table as ArrowTable, RecordBatch, RecordBatchReader } from 'apache-arrow'
+import type { Clock } from '../base/clock.js'
+import type { EventSink } from '../base/events.js'
+import type { Random } from '../base/random.js'
+import type { S3Settings } from '../storage/open.js'
+
+/** Settings are plain data with documented defaults; components (clock, random, events) are live objects. */
+export interface LakehouseOptions {
+  /** How S3 is reached; what is absent comes from the standard `AWS_…` variables and profiles. */
+  readonly s3?: S3Settings | undefined
+  /** Memory that the SQL engine may hold, in bytes; beyond it spills to disk. @defaultValue half of the machine's, at most 8 GiB */
+  readonly memoryLimitBytes?: number | undefined
+  /** Threads of the SQL engine. @defaultValue the machine's processors */
+  readonly threads?: number | undefined
+  /** Where spilled data, staged files and cached ranges go. @defaultValue `.deltaic` in a lakehouse on disk, else the system's temporary folder */
+  readonly tempFolder?: string | undefined
+  /** What the cache of remote files may hold, in bytes. @defaultValue 4 GiB */
+  readonly cacheBytesMax?: number | undefined
+  /** Whether SQL may name tables by location (``delta.`s3://…` ``). Off for SQL that strangers write. @defaultValue true */
+  readonly locations?: boolean | undefined
+  /** How long a group of concurrent ingest requests is gathered, in milliseconds, 0 to 100. @defaultValue 5 */
+  readonly lingerMs?: number | undefined
+  /** What ingest requests may hold in memory and on disk before more are refused with `TOO_BUSY`, in bytes. @defaultValue 1 GiB */
+  readonly spoolBytesMax?: number | undefined
+  readonly clock?: Clock | undefined
+  readonly random?: Random | undefined
+  readonly events?: EventSink | undefined
+}
+
+/** Bound by name (`$v`) or by position (`?`, `$1`). Dates are instants. */
+export type SqlParameters = readonly SqlValue[] | Readonly<Record<string, SqlValue>>
+export type SqlValue = string | number | bigint | boolean | null | Date
+
+export interface SqlOptions {
+  readonly params?: SqlParameters | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Refuse every statement but queries. @defaultValue false */
+  readonly readOnly?: boolean | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** How far a long call is. `total` is absent where it cannot be known. */
+export interface Progress {
+  readonly phase: string
+  readonly done: number
+  readonly total?: number | undefined
+  readonly unit: 'rows' | 'files' | 'bytes'
+}
+
+/** A query's answer in bytes. `json` is one array of objects; `table` and `markdown` are for people. */
+export type ResultFormat = 'json' | 'ndjson' | 'csv' | 'arrow' | 'parquet' | 'table' | 'markdown'
+
+export interface ResultColumn {
+  readonly name: string
+  /** The SQL type, as DuckDB names it. */
+  readonly type: string
+}
+
+/** What a query considered, kept and left out. */
+export interface ScanStats {
+  readonly filesRead: number
+  readonly filesSkipped: number
+  /** Sizes of whole files. */
+  readonly bytesRead: number
+  readonly bytesSkipped: number
+}
+
+/** Rows to append: a path, bytes, a stream of bytes, Arrow data, or a query. */
+export type AppendInput =
+  | string
+  | Uint8Array
+  | AsyncIterable<Uint8Array>
+  | ArrowTable
+  | RecordBatch
+  | RecordBatchReader
+  | { readonly sql: string; readonly params?: SqlParameters | undefined }
+
+/** @see docs/formats.md */
+export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined'
+export type Compression = 'none' | 'gzip' | 'br'
+
+export interface AppendOptions {
+  /** @defaultValue by the file's name; `ndjson` for bytes and streams */
+  readonly format?: InputFormat | undefined
+  /** @defaultValue by the file's name (`.gz`, `.br`); none for bytes and streams */
+  readonly compression?: Compression | undefined
+  /** What a line that cannot be read does: fail the whole append, or go to the table `<name>__rejects`. @defaultValue 'fail' */
+  readonly onError?: 'fail' | 'reject' | undefined
+  /** Commit every this many rows, instead of once. */
+  readonly batchRows?: number | undefined
+  /** Makes the append happen once: a repeat is a no-op that answers with the first result. */
+  readonly txn?: { readonly appId: string; readonly version: number } | undefined
+  /** Create the table from the data where there is none. @defaultValue false */
+  readonly create?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** A line that was not taken. */
+export interface RejectedLine {
+  /** From 1. */
+  readonly line: number
+  readonly reason: string
+  /** The line as it came, cut to 1,000 characters. */
+  readonly raw: string
+}
+
+export interface AppendResult {
+  /** The version from which on the rows are visible: the last one, when there were several commits. */
+  readonly version: number
+  readonly commits: number
+  readonly rowsAdded: number
+  readonly rowsRejected: number
+  /** The first 100. */
+  readonly rejects: readonly RejectedLine[]
+  /** The table that holds the rejected lines, when there are any. */
+  readonly rejectsTable?: string | undefined
+  readonly filesAdded: number
+  readonly bytesAdded: number
+  /** How many commits it took to win; more than `commits` when races were lost. */
+  readonly attempts: number
+  /** True when the rows had been there before: nothing was written. */
+  readonly replayed: boolean
+  readonly elapsedMs: number
+}
+
+export interface OptimizeOptions {
+  /** Only partitions that satisfy this condition. */
+  readonly where?: string | undefined
+  /** In bytes. @defaultValue the table's `delta.targetFileSize`, else 128 MiB */
+  readonly targetFileSizeBytes?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export interface OptimizeResult {
+  /** The version that holds the outcome; the newest one when there was nothing to do. */
+  readonly version: number
+  readonly filesAdded: number
+  readonly filesRemoved: number
+  readonly bytesAdded: number
+  readonly bytesRemoved: number
+  /** Files left as they are because somebody else removed one of their group meanwhile. */
+  readonly filesConflicted: number
+  readonly attempts: number
+  readonly elapsedMs: number
+}
+
+export interface TableSummary {
+  readonly name: string
+  readonly uri: string
+}
+
+export interface ColumnDescription {
+  readonly name: string
+  /** Delta's type name. */
+  readonly type: string
+  readonly nullable: boolean
+  readonly partition: boolean
+  readonly comment: string | undefined
+}
+
+export interface TableDetail {
+  readonly name: string
+  readonly uri: string
+  readonly id: string
+  readonly version: number
+  readonly description: string | undefined
+  readonly columns: readonly ColumnDescription[]
+  readonly partitionColumns: readonly string[]
+  readonly properties: Readonly<Record<string, string>>
+  readonly files: number
+  readonly bytes: number
+  /** Absent when a file has no statistics. */
+  readonly rows: number | undefined
+  readonly minReaderVersion: number
+  readonly minWriterVersion: number
+  readonly features: readonly string[]
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly createdAtMs: number | undefined
+}
+
+export interface ColumnDefinition {
+  readonly name: string
+  /** `STRING`, `BIGINT`, `DECIMAL(10,2)`, `ARRAY<…>` …: Spark's names and DuckDB's. */
+  readonly type: string
+  /** @defaultValue true */
+  readonly nullable?: boolean | undefined
+  readonly comment?: string | undefined
+}
+
+export interface CreateTableOptions {
+  readonly columns: readonly ColumnDefinition[]
+  readonly partitionBy?: readonly string[] | undefined
+  readonly properties?: Readonly<Record<string, string>> | undefined
+  readonly comment?: string | undefined
+  /** Leave a table that is there as it is. @defaultValue false */
+  readonly ifNotExists?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Which version: one of the two, or neither for the newest. `timestamp` is ISO 8601 (UTC unless it says otherwise), a Date, or milliseconds. */
+export interface AsOf {
+  readonly version?: number | undefined
+  readonly timestamp?: string | Date | number | undefined
+}

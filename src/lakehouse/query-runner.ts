@@ -1,0 +1,195 @@
+import type { Clock } from '../base/clock.js'
+import type { Database, Session } from '../engine/database.js'
+import { ident, literal } from '../engine/sql-text.js'
+import { type PlannedTable, planQuery, type QueryPlan, type SnapshotResolver, type TableRequest } from '../sql/planner.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import { scanSql } from '../table/scan-sql.js'
+import type { FileSelection, Snapshot } from '../table/snapshot.js'
+import type { Engines } from './engines.js'
+import type { ScanStats, SqlParameters } from './options.js'
+import { QueryResult } from './result.js'
+
+/** Finds the table that a query names. */
+export type TableFinder = (request: TableRequest) => Promise<DeltaTable | undefined>
+
+export interface RunContext {
+  readonly engines: Engines
+  readonly clock: Clock
+  readonly find: TableFinder
+}
+
+export interface RunRequest {
+  readonly text: string
+  readonly params?: SqlParameters | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A query that is ready to run: versions pinned, files chosen and at hand, names bound. */
+export interface ReadyQuery {
+  readonly plan: QueryPlan
+  readonly session: Session
+  readonly selections: readonly FileSelection[]
+  readonly versions: Readonly<Record<string, number>>
+  release(): void
+}
+
+/** Plans a query and makes ready what it reads. The caller closes the session and releases the files. */
+export async function readyQuery(context: RunContext, request: RunRequest): Promise<ReadyQuery> {
+  const { engines } = context
+  const tables = new Map<Snapshot, DeltaTable>()
+  let outside = false
+  const resolve: SnapshotResolver = async (wanted) => {
+    const table = await context.find(wanted)
+    if (!table) return undefined
+    if (wanted.schema !== '') outside = true
+    const snapshot = await table.snapshot(
+      { version: wanted.version, timestampMs: wanted.timestampMs },
+      { signal: request.signal },
+    )
+    tables.set(snapshot, table)
+    return snapshot
+  }
+  const plan = await planQuery(engines.planner, request.text, request.params, resolve, request.signal)
+  const database: Database = outside ? await engines.forLocations() : engines.queries
+  const session = await database.session()
+  const releases: (() => void)[] = []
+  const release = () => {
+    for (const give of releases.splice(0)) give()
+  }
+  try {
+    const selections: FileSelection[] = []
+    for (const planned of plan.tables) {
+      const table = tables.get(planned.snapshot)
+      const selection = await planned.snapshot.files(planned.condition, { signal: request.signal })
+      selections.push(selection)
+      if (!table) continue
+      const held = await engines.source.open(table.deps.store, selection.files, planned.snapshot, planned.columns, {
+        signal: request.signal,
+      })
+      releases.push(() => held.release())
+      await session.run(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${viewSql(planned, held.files)}`)
+    }
+    return { plan, session, selections, versions: versionsOf(plan.tables), release }
+  } catch (error) {
+    session.close()
+    release()
+    throw error
+  }
+}
+
+/** Runs a query: everything but its execution happens now, so that mistakes show here. */
+export async function runQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
+  const startedAtMs = context.clock.now()
+  const { plan, session, selections, versions, release } = await readyQuery(context, request)
+  return new QueryResult({
+    session,
+    spool: context.engines.spool,
+    clock: context.clock,
+    startedAtMs,
+    text: plan.text,
+    params: plan.params,
+    columns: plan.columns,
+    versions,
+    stats: statsOf(selections),
+    statement: 'query',
+    signal: request.signal,
+    release,
+  })
+}
+
+/** What a query would read, and the engine's plan for it. */
+export async function explainQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
+  const { plan, session, selections, versions, release } = await readyQuery(context, request)
+  try {
+    const rows = plan.tables.map(
+      (table, index) =>
+        [`${table.name} (version ${table.snapshot.version})`, describeSelection(table, selections[index])] as const,
+    )
+    const [engine] = await session.rows<{ explain_value: string }>(`EXPLAIN ${plan.text}`, { params: plan.params })
+    const columns = [
+      { name: 'explain_key', type: 'VARCHAR' },
+      { name: 'explain_value', type: 'VARCHAR' },
+    ]
+    const all = [...rows, ['physical_plan', engine?.explain_value ?? ''] as const]
+    return await commandResult(
+      context,
+      columns,
+      all.map(([explain_key, explain_value]) => ({ explain_key, explain_value })),
+      { versions, stats: statsOf(selections), statement: 'query' },
+    )
+  } finally {
+    session.close()
+    release()
+  }
+}
+
+/** The answer to a statement that is no query, as a small relation. */
+export async function commandResult(
+  context: RunContext,
+  columns: readonly { readonly name: string; readonly type: string }[],
+  rows: readonly Readonly<Record<string, unknown>>[],
+  more: {
+    readonly versions?: Readonly<Record<string, number>>
+    readonly stats?: ScanStats
+    readonly statement?: 'query' | 'command'
+  } = {},
+): Promise<QueryResult> {
+  const { engines, clock } = context
+  const structure = JSON.stringify(`STRUCT(${columns.map(({ name, type }) => `${ident(name)} ${type}`).join(', ')})[]`)
+  return new QueryResult({
+    session: await engines.queries.session(),
+    spool: engines.spool,
+    clock,
+    startedAtMs: clock.now(),
+    text: `SELECT r.* FROM (SELECT unnest(json_transform($1::JSON, ${literal(structure)})) AS r)`,
+    params: [JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))],
+    columns,
+    versions: more.versions ?? {},
+    stats: more.stats ?? statsOf([]),
+    statement: more.statement ?? 'command',
+    signal: undefined,
+    release: () => undefined,
+  })
+}
+
+/** Partition columns cost a join, so they are only given where the query reads one. */
+function viewSql(planned: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
+  const { snapshot, columns } = planned
+  const isNeeded = (name: string) => columns === undefined || columns.has(name.toLowerCase())
+  const anyPartition = snapshot.partitionColumns.some(isNeeded)
+  const fields = snapshot.schema.fields.filter((f) => anyPartition || !snapshot.partitionColumns.includes(f.name))
+  return scanSql(
+    { fields: fields.length > 0 ? fields : snapshot.schema.fields, partitionColumns: snapshot.partitionColumns },
+    files,
+  )
+}
+
+function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {
+  const versions: Record<string, number> = {}
+  for (const { name, snapshot } of tables) {
+    const taken = versions[name] !== undefined && versions[name] !== snapshot.version
+    versions[taken ? `${name}@v${snapshot.version}` : name] = snapshot.version
+  }
+  return versions
+}
+
+function statsOf(selections: readonly FileSelection[]): ScanStats {
+  const sum = (of: (selection: FileSelection) => number) => selections.reduce((total, selection) => total + of(selection), 0)
+  return {
+    filesRead: sum((selection) => selection.files.length),
+    filesSkipped: sum((selection) => selection.filesSkipped),
+    bytesRead: sum((selection) => selection.bytesRead),
+    bytesSkipped: sum((selection) => selection.bytesSkipped),
+  }
+}
+
+function describeSelection(table: PlannedTable, selection: FileSelection | undefined): string {
+  if (!selection) return ''
+  const columns = table.columns === undefined ? 'all columns' : `columns ${[...table.columns].join(', ') || 'none'}`
+  return [
+    `files read: ${selection.files.length}, skipped: ${selection.filesSkipped}`,
+    `bytes read: at most ${selection.bytesRead}, skipped: ${selection.bytesSkipped}`,
+    columns,
+    `skipped by: ${table.condition === 'TRUE' ? 'nothing' : table.condition}`,
+  ].join('\n')
+}

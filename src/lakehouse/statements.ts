@@ -1,0 +1,253 @@
+import { DeltaError } from '../base/errors.js'
+import { field } from '../protocol/schema.js'
+import { parseType } from '../protocol/type-text.js'
+import type { Statement, TableName } from '../sql/statement.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import { checkDesign, createDeltaTable, fieldOf, type TableDesign } from './create.js'
+import { tableDetail } from './detail.js'
+import { insertQuery, stageQuery } from './insert.js'
+import type { CreateTableOptions, OptimizeOptions, OptimizeResult, SqlOptions, TableSummary } from './options.js'
+import { commandResult, explainQuery, readyQuery, runQuery } from './query-runner.js'
+import type { QueryResult } from './result.js'
+import type { TableHost } from './table-host.js'
+
+/** What statements do to a catalog. */
+export interface Catalog {
+  tables(): Promise<readonly TableSummary[]>
+  table(name: string): { optimize(options: OptimizeOptions): Promise<OptimizeResult> }
+  createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }>
+  dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
+  deltaOf(name: string): DeltaTable
+}
+
+/** Runs one statement. Everything but queries has happened when this resolves. */
+export async function runStatement(
+  catalog: Catalog,
+  host: TableHost,
+  statement: Statement,
+  options: SqlOptions,
+): Promise<QueryResult> {
+  const { params, signal, onProgress } = options
+  switch (statement.kind) {
+    case 'query':
+      return runQuery(host, { text: statement.text, params, signal })
+    case 'explain':
+      return explainQuery(host, { text: statement.text, params, signal })
+    case 'createTable':
+      return statement.as === undefined
+        ? createTable(catalog, host, statement)
+        : createTableAs(catalog, host, statement, statement.as, options)
+    case 'insert': {
+      const table = await existing(host, statement.table)
+      const { rowsAdded, version, filesAdded } = await insertQuery(host, table, statement.columns, {
+        text: statement.query,
+        params,
+        signal,
+      })
+      return one(host, { rows_added: ['BIGINT', rowsAdded], version: ['BIGINT', version], files_added: ['BIGINT', filesAdded] })
+    }
+    case 'describe':
+      return describe(host, await existing(host, statement.table), statement.table, statement.what)
+    case 'history':
+      return history(host, await existing(host, statement.table), statement.limit ?? 1000, signal)
+    case 'showTables': {
+      const columns = [text('name'), text('uri')]
+      return commandResult(
+        host,
+        columns,
+        (await catalog.tables()).map(({ name, uri }) => ({ name, uri })),
+      )
+    }
+    case 'optimize': {
+      const table = await existing(host, statement.table)
+      const name = nameIn(statement.table) ?? table.uri
+      const result = await catalog.table(await canonical(catalog, name)).optimize({ where: statement.where, signal, onProgress })
+      return one(host, {
+        version: ['BIGINT', result.version],
+        files_added: ['BIGINT', result.filesAdded],
+        files_removed: ['BIGINT', result.filesRemoved],
+        bytes_added: ['BIGINT', result.bytesAdded],
+        bytes_removed: ['BIGINT', result.bytesRemoved],
+      })
+    }
+    case 'dropTable': {
+      const name = nameIn(statement.table)
+      if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is dropped by its name, not by location')
+      return one(host, { dropped: ['BOOLEAN', await catalog.dropTable(name, { ifExists: statement.ifExists })] })
+    }
+  }
+}
+
+type CreateStatement = Extract<Statement, { readonly kind: 'createTable' }>
+
+async function createTable(catalog: Catalog, host: TableHost, statement: CreateStatement): Promise<QueryResult> {
+  const { columns, partitionBy, properties, comment, ifNotExists } = statement
+  const { created, version } = await catalog.createTable(catalogName(statement.table), {
+    columns,
+    partitionBy,
+    properties,
+    comment,
+    ifNotExists,
+  })
+  return one(host, { created: ['BOOLEAN', created], version: ['BIGINT', version] })
+}
+
+/** The table and its rows come in one commit: nobody sees it empty. */
+async function createTableAs(
+  catalog: Catalog,
+  host: TableHost,
+  statement: CreateStatement,
+  query: string,
+  options: SqlOptions,
+): Promise<QueryResult> {
+  const name = catalogName(statement.table)
+  const delta = catalog.deltaOf(name)
+  const taken = () => new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name })
+  if (await delta.exists()) {
+    if (!statement.ifNotExists) throw taken()
+    return one(host, {
+      created: ['BOOLEAN', false],
+      version: ['BIGINT', (await delta.snapshot()).version],
+      rows_added: ['BIGINT', 0],
+    })
+  }
+  const ready = await readyQuery(host, { text: query, params: options.params, signal: options.signal })
+  try {
+    const { partitionBy, properties, comment } = statement
+    const fields = ready.plan.columns.map(({ name: column, type }) => field(column, parseType(type, 'duckdb')))
+    const design = checkDesign({ fields, partitionBy, properties, comment } satisfies TableDesign)
+    await delta.deps.store.ensureSafe({ signal: options.signal })
+    const staged = await stageQuery(
+      delta,
+      ready,
+      design,
+      fields.map((f) => f.name),
+      options.signal,
+    )
+    const metrics = { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
+    const files = staged.adds.map((add) => ({ add }))
+    if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal)))
+      throw taken()
+    return one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
+  } finally {
+    ready.session.close()
+    ready.release()
+  }
+}
+
+async function describe(host: TableHost, table: DeltaTable, name: TableName, what: 'columns' | 'detail'): Promise<QueryResult> {
+  const detail = await tableDetail(nameIn(name) ?? table.uri, table.uri, await table.snapshot())
+  if (what === 'columns') {
+    const columns = [
+      text('column'),
+      text('type'),
+      { name: 'nullable', type: 'BOOLEAN' },
+      { name: 'partition', type: 'BOOLEAN' },
+      text('comment'),
+    ]
+    return commandResult(
+      host,
+      columns,
+      detail.columns.map((c) => ({
+        column: c.name,
+        type: c.type,
+        nullable: c.nullable,
+        partition: c.partition,
+        comment: c.comment ?? null,
+      })),
+    )
+  }
+  return one(host, {
+    name: ['VARCHAR', detail.name],
+    uri: ['VARCHAR', detail.uri],
+    id: ['VARCHAR', detail.id],
+    description: ['VARCHAR', detail.description ?? null],
+    version: ['BIGINT', detail.version],
+    rows: ['BIGINT', detail.rows ?? null],
+    files: ['BIGINT', detail.files],
+    bytes: ['BIGINT', detail.bytes],
+    partition_columns: ['VARCHAR[]', detail.partitionColumns],
+    properties: ['MAP(VARCHAR, VARCHAR)', detail.properties],
+    min_reader_version: ['INTEGER', detail.minReaderVersion],
+    min_writer_version: ['INTEGER', detail.minWriterVersion],
+    features: ['VARCHAR[]', detail.features],
+    created_at: [
+      'TIMESTAMP WITH TIME ZONE',
+      detail.createdAtMs === undefined ? null : new Date(detail.createdAtMs).toISOString(),
+    ],
+  })
+}
+
+async function history(host: TableHost, table: DeltaTable, limit: number, signal: AbortSignal | undefined): Promise<QueryResult> {
+  if (!Number.isSafeInteger(limit) || limit < 1)
+    throw new DeltaError('SQL_INVALID', 'LIMIT takes a whole number from 1', { limit })
+  const columns = [
+    { name: 'version', type: 'BIGINT' },
+    { name: 'timestamp', type: 'TIMESTAMP WITH TIME ZONE' },
+    text('operation'),
+    { name: 'operation_parameters', type: 'MAP(VARCHAR, VARCHAR)' },
+    { name: 'operation_metrics', type: 'MAP(VARCHAR, VARCHAR)' },
+    { name: 'read_version', type: 'BIGINT' },
+    { name: 'is_blind_append', type: 'BOOLEAN' },
+    text('engine_info'),
+  ]
+  const entries = await table.history(limit, { signal })
+  const asText = (values: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
+    )
+  const rows = entries.map((entry) => ({
+    version: entry.version,
+    timestamp: new Date(entry.timestampMs).toISOString(),
+    operation: entry.operation,
+    operation_parameters: asText(entry.operationParameters),
+    operation_metrics: asText(entry.operationMetrics),
+    read_version: entry.readVersion ?? null,
+    is_blind_append: entry.isBlindAppend ?? null,
+    engine_info: entry.engineInfo ?? null,
+  }))
+  return commandResult(host, columns, rows)
+}
+
+/** A relation of one row: `{ column: [type, value] }`. */
+function one(host: TableHost, row: Readonly<Record<string, readonly [type: string, value: unknown]>>): Promise<QueryResult> {
+  const columns = Object.entries(row).map(([name, [type]]) => ({ name, type }))
+  return commandResult(host, columns, [Object.fromEntries(Object.entries(row).map(([name, [, value]]) => [name, value]))])
+}
+
+function text(name: string) {
+  return { name, type: 'VARCHAR' }
+}
+
+async function existing(host: TableHost, name: TableName): Promise<DeltaTable> {
+  const request = 'location' in name ? { schema: 'delta', name: name.location } : { schema: '', name: name.name }
+  const table = await host.find(request)
+  if (!table)
+    throw new DeltaError(
+      'TABLE_NOT_FOUND',
+      'there is no such table',
+      { table: request.name },
+      { hint: 'SHOW TABLES lists the tables' },
+    )
+  return table
+}
+
+async function canonical(catalog: Catalog, name: string): Promise<string> {
+  return (await catalog.tables()).find((table) => table.name.toLowerCase() === name.toLowerCase())?.name ?? name
+}
+
+function nameIn(table: TableName): string | undefined {
+  return 'name' in table ? table.name : undefined
+}
+
+function catalogName(table: TableName): string {
+  const name = nameIn(table)
+  if (name === undefined)
+    throw new DeltaError(
+      'STATEMENT_UNSUPPORTED',
+      'a table is created by its name, not by location',
+      {},
+      { hint: 'open a lakehouse at the folder above it' },
+    )
+  return name
+}

@@ -1,0 +1,61 @@
+import { createReadStream } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { DeltaError } from '../base/errors.js'
+import type { StructField } from '../protocol/schema.js'
+import type { RunContext } from './query-runner.js'
+import type { Table } from './table.js'
+
+/** What a table needs of the lakehouse around it. */
+export interface TableHost extends RunContext {
+  readonly lingerMs: number
+  readonly spoolRoom: SpoolRoom
+  /** The table that holds the lines of another which were not taken; it is made where there is none. */
+  rejectsTable(of: string): Promise<Table>
+  /** Creates a table with these columns, unless somebody else just did. */
+  create(name: string, fields: readonly StructField[]): Promise<void>
+  tableClosed(table: Table): Promise<void>
+  /** The path of a file to read, checked to be there. */
+  existingFile(path: string): Promise<string>
+  readFile(path: string): Promise<AsyncIterable<Uint8Array>>
+}
+
+/** Bounds what requests hold while they come in. */
+export class SpoolRoom {
+  private readonly bytesMax: number
+  private held = 0
+
+  constructor(bytesMax: number) {
+    this.bytesMax = bytesMax
+  }
+
+  /** @throws {DeltaError} `TOO_BUSY` when there is no room. */
+  take(bytes: number): void {
+    if (this.held + bytes > this.bytesMax)
+      throw new DeltaError(
+        'TOO_BUSY',
+        'too much is coming in at once',
+        { bytesMax: this.bytesMax, retryAfterMs: 1000 },
+        { hint: 'send it again a little later' },
+      )
+    this.held += bytes
+  }
+
+  give(bytes: number): void {
+    this.held -= bytes
+  }
+}
+
+export async function existingFile(path: string): Promise<string> {
+  const file = resolve(path)
+  try {
+    await access(file)
+  } catch (cause) {
+    throw new DeltaError('FILE_NOT_FOUND', 'there is no such file, or it cannot be read', { file: path }, { cause })
+  }
+  return file
+}
+
+export async function readFile(path: string): Promise<AsyncIterable<Uint8Array>> {
+  return createReadStream(await existingFile(path)) as AsyncIterable<Uint8Array>
+}

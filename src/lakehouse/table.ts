@@ -1,0 +1,266 @@
+import { isArrowRecordBatch, isArrowTable } from 'apache-arrow'
+import { DeltaError } from '../base/errors.js'
+import type { ArrowInput } from '../engine/arrow-in.js'
+import type { Session } from '../engine/database.js'
+import { type SpooledBody, spoolBody } from '../ingest/body.js'
+import { inputKind } from '../ingest/formats.js'
+import { GroupCommit, type IngestResult } from '../ingest/group-commit.js'
+import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
+import { loadInput } from '../ingest/load.js'
+import { compact } from '../ops/optimize.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import type { HistoryEntry } from '../table/history.js'
+import type { Transaction } from '../table/transaction.js'
+import { tableDetail } from './detail.js'
+import { insertQuery } from './insert.js'
+import type {
+  AppendInput,
+  AppendOptions,
+  AppendResult,
+  AsOf,
+  Compression,
+  InputFormat,
+  OptimizeOptions,
+  OptimizeResult,
+  TableDetail,
+} from './options.js'
+import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
+import type { TableHost } from './table-host.js'
+import { TableSnapshot, versionSelector } from './table-snapshot.js'
+import { fileCondition } from './where.js'
+
+export interface IngestOptions {
+  /** @defaultValue 'ndjson' */
+  readonly format?: Extract<InputFormat, 'ndjson' | 'json' | 'csv' | 'arrow' | 'parquet'> | undefined
+  readonly compression?: Compression | undefined
+  /** What a line that cannot be read does: fail this request, or go to the table `<name>__rejects`. @defaultValue 'fail' */
+  readonly onError?: 'fail' | 'reject' | undefined
+  /** Makes the rows come in once: a repeat answers with the first result. */
+  readonly txn?: { readonly appId: string; readonly version: number } | undefined
+  /** Create the table from the data where there is none. @defaultValue false */
+  readonly create?: boolean | undefined
+  /** Refuse a body that unpacks to more. @defaultValue 256 MiB */
+  readonly bytesMax?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+const BODY_BYTES_MAX = 256 * 1024 * 1024
+
+/** A Delta table. Opening one asks nothing of the store; its methods reject with `TABLE_NOT_FOUND` when there is none. */
+export class Table {
+  readonly name: string
+  private readonly delta: DeltaTable
+  private readonly host: TableHost
+  private readonly group: GroupCommit
+
+  /** @internal */
+  constructor(name: string, delta: DeltaTable, host: TableHost) {
+    this.name = name
+    this.delta = delta
+    this.host = host
+    this.group = new GroupCommit(delta, {
+      lingerMs: host.lingerMs,
+      keepRejects: (rejects, batch) => this.keepRejects(rejects, batch?.appId ?? 'request'),
+    })
+  }
+
+  get uri(): string {
+    return this.delta.uri
+  }
+
+  async exists(): Promise<boolean> {
+    return this.delta.exists()
+  }
+
+  /**
+   * Appends rows, in one commit unless `batchRows` asks for several. Nothing is taken when a line fails the append.
+   *
+   * @throws {DeltaError} `ROWS_INVALID` (with `lines`), `SCHEMA_MISMATCH`, `VALUE_NULL`, `INPUT_FORMAT_UNKNOWN`,
+   * `FILE_NOT_FOUND`, `COMMIT_CONFLICT`, `SEQUENCE_OUT_OF_ORDER`.
+   */
+  async append(input: AppendInput, options: AppendOptions = {}): Promise<AppendResult> {
+    const startedAtMs = this.delta.deps.clock.now()
+    const done = { elapsedMs: 0, rejectsTable: undefined }
+    const elapsed = () => this.delta.deps.clock.now() - startedAtMs
+    if (isSql(input)) {
+      const inserted = await insertQuery(
+        this.host,
+        this.delta,
+        undefined,
+        { text: input.sql, params: input.params, signal: options.signal },
+        options.txn,
+      )
+      return { ...done, ...inserted, elapsedMs: elapsed() }
+    }
+    const session = await this.delta.deps.database.session()
+    const spooled: string[] = []
+    try {
+      const opened = await this.openAppendInput(session, input, options, spooled)
+      try {
+        if (options.create && !(await this.delta.exists())) await this.host.create(this.name, await inferFields(session, opened))
+        const loaded = await loadInput(this.delta, opened, {
+          onError: options.onError ?? 'fail',
+          batchRows: options.batchRows,
+          batch: options.txn,
+          keepRejects: (rejects) => this.keepRejects(rejects, typeof input === 'string' ? input : 'append'),
+          signal: options.signal,
+          onProgress: (rows, total) => options.onProgress?.({ phase: 'append', done: rows, total, unit: 'rows' }),
+        })
+        return {
+          ...loaded,
+          rejectsTable: loaded.rowsRejected > 0 ? rejectsTableName(this.name) : undefined,
+          elapsedMs: elapsed(),
+        }
+      } finally {
+        await opened.release()
+      }
+    } finally {
+      session.close()
+      for (const file of spooled) await this.delta.deps.spool.remove(file)
+    }
+  }
+
+  /**
+   * Takes in one request of many: concurrent calls share one Parquet file and one commit. It resolves when the rows
+   * are durable and visible. A broken line fails its own request alone.
+   *
+   * @throws {DeltaError} `ROWS_INVALID` (with `lines`), `BODY_TOO_LARGE`, `TOO_BUSY` (with `retryAfterMs`), and what `append` throws.
+   */
+  async ingest(body: AsyncIterable<Uint8Array> | Uint8Array, options: IngestOptions = {}): Promise<IngestResult> {
+    const { spool } = this.delta.deps
+    const format = options.format ?? 'ndjson'
+    let held = 0
+    let spooled: SpooledBody | undefined
+    try {
+      spooled = await spoolBody(body, spool, {
+        compression: options.compression ?? 'none',
+        sizeBytesMax: options.bytesMax ?? BODY_BYTES_MAX,
+        signal: options.signal,
+        onBytes: (count) => {
+          this.host.spoolRoom.take(count)
+          held += count
+        },
+      })
+      if (options.create && !(await this.delta.exists())) await this.createFor(spooled, format)
+      return await this.group.ingest({ body: spooled, format, onError: options.onError ?? 'fail', batch: options.txn })
+    } finally {
+      this.host.spoolRoom.give(held)
+      if (spooled?.kind === 'file') await spool.remove(spooled.path)
+    }
+  }
+
+  /** @throws {DeltaError} `VERSION_NOT_FOUND` */
+  async snapshot(asOf: AsOf = {}): Promise<TableSnapshot> {
+    return new TableSnapshot(await this.delta.snapshot(versionSelector(asOf)), this.delta, this.host)
+  }
+
+  async detail(asOf: AsOf = {}): Promise<TableDetail> {
+    return tableDetail(this.name, this.uri, await this.delta.snapshot(versionSelector(asOf)))
+  }
+
+  /** What each version did, newest first. */
+  async history(
+    options: { readonly limit?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<readonly HistoryEntry[]> {
+    const limit = options.limit ?? 1000
+    if (!Number.isSafeInteger(limit) || limit < 1)
+      throw new DeltaError('ARGUMENT_INVALID', 'a limit is a whole number from 1', { limit })
+    return this.delta.history(limit, { signal: options.signal })
+  }
+
+  /** Rewrites small files into larger ones. No row changes, and nothing that is appended meanwhile is in its way. */
+  async optimize(options: OptimizeOptions = {}): Promise<OptimizeResult> {
+    const startedAtMs = this.delta.deps.clock.now()
+    const condition =
+      options.where === undefined ? undefined : await fileCondition(this.host, await this.delta.snapshot(), options.where)
+    const result = await compact(this.delta, this.host.engines.source, {
+      condition,
+      targetFileSizeBytes: options.targetFileSizeBytes,
+      signal: options.signal,
+      onProgress: (done, total) => options.onProgress?.({ phase: 'optimize', done, total, unit: 'files' }),
+    })
+    return { ...result, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
+  }
+
+  /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */
+  async transaction(): Promise<Transaction> {
+    return this.delta.transaction()
+  }
+
+  /** Waits for what was taken in, and for checkpoints on their way. */
+  async close(): Promise<void> {
+    await this.group.close()
+    await this.delta.close()
+    await this.host.tableClosed(this)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  private async openAppendInput(
+    session: Session,
+    input: Exclude<AppendInput, { readonly sql: string }>,
+    options: AppendOptions,
+    spooled: string[],
+  ): Promise<Input> {
+    const { spool } = this.delta.deps
+    if (typeof input !== 'string' && isArrow(input)) return openArrow(session, spool, input)
+    const said =
+      typeof input === 'string'
+        ? defined(options)
+        : { format: 'ndjson' as const, compression: 'none' as const, ...defined(options) }
+    const kind = inputKind(typeof input === 'string' ? input : '', said)
+    if (typeof input === 'string' && kind.compression === 'none')
+      return openInput(session, spool, kind.format, await this.host.existingFile(input))
+    const bytes = typeof input === 'string' ? await this.host.readFile(input) : input
+    const path = await spool.take(
+      await spoolBody(bytes, spool, {
+        compression: kind.compression,
+        sizeBytesMax: Number.POSITIVE_INFINITY,
+        signal: options.signal,
+      }),
+    )
+    spooled.push(path)
+    return openInput(session, spool, kind.format, path)
+  }
+
+  private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {
+    const { spool, database } = this.delta.deps
+    const path = await spool.take(body)
+    const session = await database.session()
+    try {
+      const input = await openInput(session, spool, format, path)
+      try {
+        await this.host.create(this.name, await inferFields(session, input))
+      } finally {
+        await input.release()
+      }
+    } finally {
+      session.close()
+      if (body.kind === 'bytes') await spool.remove(path)
+    }
+  }
+
+  private async keepRejects(rejects: RejectsSource, source: string): Promise<void> {
+    const table = await this.host.rejectsTable(this.name)
+    await table.append(rejectsNdjson(rejects, source, this.delta.deps.clock.now()), { format: 'ndjson' })
+  }
+}
+
+function isSql(input: AppendInput): input is Extract<AppendInput, { readonly sql: string }> {
+  return typeof input === 'object' && 'sql' in input && typeof input.sql === 'string'
+}
+
+function isArrow(
+  input: Exclude<AppendInput, string>,
+): input is Extract<ArrowInput, object> & Exclude<ArrowInput, Uint8Array | AsyncIterable<Uint8Array>> {
+  return isArrowTable(input) || isArrowRecordBatch(input) || (typeof input === 'object' && 'readRecordBatch' in input)
+}
+
+function defined(options: AppendOptions): { format?: InputFormat; compression?: Compression } {
+  return {
+    ...(options.format ? { format: options.format } : {}),
+    ...(options.compression ? { compression: options.compression } : {}),
+  }
+}

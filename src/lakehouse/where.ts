@@ -1,0 +1,36 @@
+import { DeltaError } from '../base/errors.js'
+import { checkAllowed } from '../sql/allow-list.js'
+import { mayMatch } from '../sql/pruning.js'
+import { parseQuery, type SyntaxNode, walk } from '../sql/syntax-tree.js'
+import type { Snapshot } from '../table/snapshot.js'
+import type { RunContext } from './query-runner.js'
+
+/**
+ * A condition on partitions as one over the files relation.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID` when it is about another column.
+ */
+export async function fileCondition(context: RunContext, snapshot: Snapshot, where: string): Promise<string> {
+  const tree = await parseQuery(context.engines.planner, `SELECT 1 WHERE ${where}`)
+  checkAllowed(tree)
+  const [statement] = tree['statements'] as readonly { readonly node: { readonly where_clause: SyntaxNode } }[]
+  const condition = statement?.node.where_clause
+  if (!condition) throw new DeltaError('SQL_INVALID', 'not a condition', { where })
+  const partitions = snapshot.partitionColumns.map((name) => name.toLowerCase())
+  walk(condition, (node) => {
+    const [column] = node['class'] === 'COLUMN_REF' ? (node['column_names'] as readonly string[]) : []
+    if (column !== undefined && !partitions.includes(column.toLowerCase()))
+      throw new DeltaError(
+        'ARGUMENT_INVALID',
+        'only partition columns may choose what is optimized',
+        { column },
+        {
+          hint:
+            partitions.length === 0
+              ? 'the table is not partitioned: leave the condition out'
+              : `the table is partitioned by ${partitions.join(', ')}`,
+        },
+      )
+  })
+  return mayMatch(condition, { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns })
+}
