@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { Database } from '../engine/database.js'
 import { RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
-import { PLANNER_DISABLED_OPTIMIZERS } from '../sql/planner.js'
+import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
 import { FileSource } from '../table/file-source.js'
 import type { LakehouseOptions } from './options.js'
@@ -13,12 +13,14 @@ const PLANNER_MEMORY_BYTES = GIB / 4
 
 /**
  * The SQL engines of a lakehouse, one for each degree of trust: `work` reads and writes files for this library, `queries`
- * runs SQL that users wrote and reaches only the lakehouse's own folders, `planner` binds that SQL and reaches nothing.
+ * runs SQL that users wrote and reaches only the lakehouse's own folders, `binder` parses and binds that SQL and reaches nothing.
  */
 export class Engines {
   readonly work: Database
   readonly queries: Database
-  readonly planner: Database
+  /** Where SQL is parsed and bound. */
+  readonly binder: Database
+  readonly planner: Planner
   readonly spool: Spool
   readonly source: FileSource
   private readonly cache: RangeCache
@@ -26,12 +28,13 @@ export class Engines {
   private opened: Promise<Database> | undefined
 
   private constructor(
-    parts: { work: Database; queries: Database; planner: Database; spool: Spool; cache: RangeCache },
+    parts: { work: Database; queries: Database; binder: Database; spool: Spool; cache: RangeCache },
     outside: () => Promise<Database>,
   ) {
     this.work = parts.work
     this.queries = parts.queries
-    this.planner = parts.planner
+    this.binder = parts.binder
+    this.planner = new Planner(parts.binder)
     this.spool = parts.spool
     this.cache = parts.cache
     this.source = new FileSource(parts.cache)
@@ -44,7 +47,7 @@ export class Engines {
     const memory = options.memoryLimitBytes ?? Math.min(totalmem() / 2, 8 * GIB)
     const spool = await Spool.create(temp)
     const settings = { memoryLimitBytes: memory / 2, threads: options.threads, tempFolder: join(spool.folder, 'spill') }
-    const [work, queries, planner] = await Promise.all([
+    const [work, queries, binder] = await Promise.all([
       Database.open(settings),
       Database.open({ ...settings, sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])] }),
       Database.open({
@@ -55,7 +58,7 @@ export class Engines {
       }),
     ])
     const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
-    return new Engines({ work, queries, planner, spool, cache }, () => Database.open(settings))
+    return new Engines({ work, queries, binder, spool, cache }, () => Database.open(settings))
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */
@@ -65,7 +68,7 @@ export class Engines {
   }
 
   async close(): Promise<void> {
-    for (const database of [this.queries, this.planner, this.work]) database.close()
+    for (const database of [this.queries, this.binder, this.work]) database.close()
     if (this.opened) (await this.opened).close()
     await this.cache.close()
     await this.spool.close()

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
-import { DeltaError } from '../base/errors.js'
+import { DeltaError, isDeltaError } from '../base/errors.js'
 import { ignoreEvents } from '../base/events.js'
 import { systemRandom } from '../base/random.js'
 import { LOG_FOLDER } from '../protocol/log-path.js'
@@ -15,6 +15,7 @@ import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
 import { checkTableName } from './names.js'
 import type { CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
+import type { PinnedTable } from './query-runner.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
 import { runStatement } from './statements.js'
@@ -68,6 +69,7 @@ export class Lakehouse {
       lingerMs,
       spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX),
       find: (request) => this.find(request),
+      pin: (request, signal) => this.pin(request, signal),
       rejectsTable: async (of) => {
         const name = rejectsTableName(of)
         await this.create(name, REJECTS_FIELDS)
@@ -222,6 +224,21 @@ export class Lakehouse {
       clock: this.host.clock,
       random,
     })
+  }
+
+  /** Pins a version in as few requests as it takes: only a name that is not found is looked up in the listing. */
+  private async pin(request: TableRequest, signal: AbortSignal | undefined): Promise<PinnedTable | undefined> {
+    const select = { version: request.version, timestampMs: request.timestampMs }
+    if (request.schema === '' && isTableName(request.name)) {
+      const table = this.open(request.name).delta
+      try {
+        return { table, snapshot: await table.snapshot(select, { signal }) }
+      } catch (error) {
+        if (!(isDeltaError(error) && error.code === 'TABLE_NOT_FOUND')) throw error
+      }
+    }
+    const table = await this.find(request)
+    return table && { table, snapshot: await table.snapshot(select, { signal }) }
   }
 
   /** By its name, whatever the letter case; by location where that is allowed. */

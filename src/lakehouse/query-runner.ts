@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
-import { type PlannedTable, planQuery, type QueryPlan, type SnapshotResolver, type TableRequest } from '../sql/planner.js'
+import type { PlannedTable, QueryPlan, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot } from '../table/snapshot.js'
@@ -9,13 +9,16 @@ import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
 import { QueryResult } from './result.js'
 
-/** Finds the table that a query names. */
-export type TableFinder = (request: TableRequest) => Promise<DeltaTable | undefined>
-
 export interface RunContext {
   readonly engines: Engines
   readonly clock: Clock
-  readonly find: TableFinder
+  /** Pins the version that a query asks for; `undefined` when there is no such table. */
+  readonly pin: (request: TableRequest, signal: AbortSignal | undefined) => Promise<PinnedTable | undefined>
+}
+
+export interface PinnedTable {
+  readonly table: DeltaTable
+  readonly snapshot: Snapshot
 }
 
 export interface RunRequest {
@@ -39,17 +42,13 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const tables = new Map<Snapshot, DeltaTable>()
   let outside = false
   const resolve: SnapshotResolver = async (wanted) => {
-    const table = await context.find(wanted)
-    if (!table) return undefined
+    const pinned = await context.pin(wanted, request.signal)
+    if (!pinned) return undefined
     if (wanted.schema !== '') outside = true
-    const snapshot = await table.snapshot(
-      { version: wanted.version, timestampMs: wanted.timestampMs },
-      { signal: request.signal },
-    )
-    tables.set(snapshot, table)
-    return snapshot
+    tables.set(pinned.snapshot, pinned.table)
+    return pinned.snapshot
   }
-  const plan = await planQuery(engines.planner, request.text, request.params, resolve, request.signal)
+  const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
   const database: Database = outside ? await engines.forLocations() : engines.queries
   const session = await database.session()
   const releases: (() => void)[] = []

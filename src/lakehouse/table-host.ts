@@ -3,11 +3,15 @@ import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { DeltaError } from '../base/errors.js'
 import type { StructField } from '../protocol/schema.js'
+import type { TableRequest } from '../sql/planner.js'
+import type { DeltaTable } from '../table/delta-table.js'
 import type { RunContext } from './query-runner.js'
 import type { Table } from './table.js'
 
 /** What a table needs of the lakehouse around it. */
 export interface TableHost extends RunContext {
+  /** Finds a table that is there. */
+  readonly find: (request: TableRequest) => Promise<DeltaTable | undefined>
   readonly lingerMs: number
   readonly spoolRoom: SpoolRoom
   /** The table that holds the lines of another which were not taken; it is made where there is none. */

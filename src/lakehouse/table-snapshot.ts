@@ -59,11 +59,14 @@ export class TableSnapshot {
       return ident(found.name)
     })
     const text = `SELECT ${columns?.join(', ') ?? '*'} FROM "__scan"${options.where === undefined ? '' : ` WHERE ${options.where}`}`
-    const find = async () => this.table
-    // The version is pinned by this snapshot, whatever the table's newest one is.
-    const pinned = { ...this.host, engines: this.host.engines, clock: this.host.clock, find }
+    // The version is this snapshot's, whatever the table's newest one is.
+    const pinned = {
+      engines: this.host.engines,
+      clock: this.host.clock,
+      pin: async () => ({ table: this.table, snapshot: this.snapshot }),
+    }
     return runQuery(pinned, {
-      text: text.replace('"__scan"', `"__scan" AT (VERSION => ${this.version})`),
+      text,
       params: options.params,
       signal: options.signal,
     })

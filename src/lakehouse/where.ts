@@ -11,7 +11,7 @@ import type { RunContext } from './query-runner.js'
  * @throws {DeltaError} `ARGUMENT_INVALID` when it is about another column.
  */
 export async function fileCondition(context: RunContext, snapshot: Snapshot, where: string): Promise<string> {
-  const tree = await parseQuery(context.engines.planner, `SELECT 1 WHERE ${where}`)
+  const tree = await parseQuery(context.engines.binder, `SELECT 1 WHERE ${where}`)
   checkAllowed(tree)
   const [statement] = tree['statements'] as readonly { readonly node: { readonly where_clause: SyntaxNode } }[]
   const condition = statement?.node.where_clause

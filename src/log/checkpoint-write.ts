@@ -31,6 +31,7 @@ export async function writeCheckpoint(
   const file = deps.spool.file('parquet')
   try {
     const { protocol, metadata } = log.stateAt(version)
+    const { name: files } = await log.files()
     const tombstonesAfter = nowMs - tableProperties(metadata.configuration).deletedFileRetentionMs
     const txns = [...log.transactions()].filter((txn) => (txn.committedAt ?? 0) <= version)
     const rows = [
@@ -38,9 +39,9 @@ export async function writeCheckpoint(
       one('metaData', CHECKPOINT_HEAD.metaData, metadata),
       many('txn', CHECKPOINT_HEAD.txn, txns),
       many('domainMetadata', CHECKPOINT_HEAD.domainMetadata, [...log.domainMetadata()]),
-      `SELECT ${ADD} AS add FROM ${log.files.name} WHERE ${FilesRelation.liveAt(version)}`,
-      `SELECT ${REMOVE} AS remove FROM ${log.files.name} WHERE removed_at <= ${version} AND "deletionTimestamp" > ${tombstonesAfter} ` +
-        `AND (file, dv_id IS NULL, coalesce(dv_id, '')) NOT IN (SELECT (file, dv_id IS NULL, coalesce(dv_id, '')) FROM ${log.files.name} ` +
+      `SELECT ${ADD} AS add FROM ${files} WHERE ${FilesRelation.liveAt(version)}`,
+      `SELECT ${REMOVE} AS remove FROM ${files} WHERE removed_at <= ${version} AND "deletionTimestamp" > ${tombstonesAfter} ` +
+        `AND (file, dv_id IS NULL, coalesce(dv_id, '')) NOT IN (SELECT (file, dv_id IS NULL, coalesce(dv_id, '')) FROM ${files} ` +
         `WHERE ${FilesRelation.liveAt(version)})`,
     ]
     const [copied] = await deps.database.rows<{ count: bigint; file_size_bytes: bigint }>(

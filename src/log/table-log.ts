@@ -1,5 +1,7 @@
+import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { EventSink } from '../base/events.js'
+import { Serial } from '../base/serial.js'
 import type { Database } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
@@ -11,7 +13,7 @@ import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { applyFolded, foldCommits } from './apply-commits.js'
 import { loadCheckpointFiles, readCheckpointHead } from './checkpoint-read.js'
-import { FilesRelation } from './files-relation.js'
+import { FilesRelation, type RelationShape } from './files-relation.js'
 import { type LogSegment, listLog, planSegments, readCheckpointHint } from './segment.js'
 
 export interface LogDependencies {
@@ -33,12 +35,19 @@ export interface TableState {
 }
 
 let relations = 0
+const UNFOLDED_MAX = 200
 
 /** A table's log, loaded: the files relation, and the rest of the state, for every version from `firstVersion` on. */
 export class TableLog {
   readonly firstVersion: number
-  readonly files: FilesRelation
   private latest: number
+  private readonly relation: FilesRelation
+  /** Commits whose files are not in the relation yet: a run of commits that nobody reads between is folded at once. */
+  private unfolded: Commit[] = []
+  private unfoldedAreNew = true
+  private readonly folding = new Serial()
+  /** What was read from the relation last, by version and condition: versions never change, so neither do answers. */
+  readonly selections = new LRUCache<string, object>({ max: 32 })
   private readonly deps: LogDependencies
   private readonly states: { readonly version: number; readonly state: TableState }[]
   private readonly txns: Map<string, KnownTransaction>
@@ -46,7 +55,7 @@ export class TableLog {
 
   private constructor(deps: LogDependencies, files: FilesRelation, head: Head, firstVersion: number, version: number) {
     this.deps = deps
-    this.files = files
+    this.relation = files
     this.firstVersion = firstVersion
     this.latest = version
     this.states = head.states
@@ -93,6 +102,17 @@ export class TableLog {
 
   get version(): number {
     return this.latest
+  }
+
+  /** The files of every loaded version. */
+  async files(): Promise<FilesRelation> {
+    await this.fold()
+    return this.relation
+  }
+
+  /** What the relation's typed columns are made for. */
+  get shape(): RelationShape {
+    return this.relation.shape
   }
 
   /**
@@ -142,7 +162,7 @@ export class TableLog {
   }
 
   async close(): Promise<void> {
-    await this.files.drop()
+    await this.relation.drop()
   }
 
   private restructures({ metaData }: Commit): boolean {
@@ -158,9 +178,28 @@ export class TableLog {
     const last = commits.at(-1)
     if (!last) return
     const head = { states: this.states, txns: this.txns, domains: this.domains }
-    await applyFolded(this.deps.database, this.files, foldCommits(commits, rootSpellings(this.deps.store.uri)), filesAreNew)
     for (const commit of commits) foldHead(head, commit)
+    this.unfolded.push(...commits)
+    this.unfoldedAreNew &&= filesAreNew
     this.latest = last.version
+    if (this.unfolded.length >= UNFOLDED_MAX) await this.fold()
+  }
+
+  /** Brings what commits did to files into the relation. */
+  private async fold(): Promise<void> {
+    await this.folding.run(async () => {
+      if (this.unfolded.length === 0) return
+      const [commits, areNew] = [this.unfolded, this.unfoldedAreNew]
+      this.unfolded = []
+      this.unfoldedAreNew = true
+      try {
+        await applyFolded(this.deps.database, this.relation, foldCommits(commits, rootSpellings(this.deps.store.uri)), areNew)
+      } catch (error) {
+        this.unfolded = [...commits, ...this.unfolded]
+        this.unfoldedAreNew = false
+        throw error
+      }
+    })
   }
 }
 

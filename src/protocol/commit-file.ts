@@ -92,9 +92,13 @@ function checkProtocol(value: Protocol, fail: Fail): Protocol {
   return value
 }
 
+/** Some writers make a table first and give it columns in a later commit, as Spark allows. */
+const NO_COLUMNS = '{"type":"struct","fields":[]}'
+
 function checkMetadata(value: Metadata, fail: Fail): Metadata {
-  if (typeof value.schemaString !== 'string') throw fail('metaData without schemaString')
-  return { ...value, partitionColumns: value.partitionColumns ?? [], configuration: value.configuration ?? {} }
+  const { schemaString = NO_COLUMNS, partitionColumns = [], configuration = {} } = value
+  if (typeof schemaString !== 'string') throw fail('metaData whose schemaString is no text')
+  return { ...value, schemaString, partitionColumns, configuration }
 }
 
 function checkAdd(value: AddFile, fail: Fail): AddFile {

@@ -55,7 +55,7 @@ export class Snapshot {
 
   /** The types that pruning conditions see; they can be newer than this snapshot's own. */
   get prunableSchema(): StructType {
-    return this.log.files.shape.schema
+    return this.log.shape.schema
   }
 
   /**
@@ -64,31 +64,30 @@ export class Snapshot {
    * @param mayMatch a condition over the files relation (`part`, `stat`), false only for files without a wanted row.
    */
   async files(mayMatch = 'TRUE', options: { readonly signal?: AbortSignal | undefined } = {}): Promise<FileSelection> {
-    const live = `FROM ${ident(this.log.files.name)} WHERE ${FilesRelation.liveAt(this.version)}`
+    const key = `${this.version} ${mayMatch}`
+    const known = this.log.selections.get(key) as FileSelection | undefined
+    if (known) return known
+    const { name } = await this.log.files()
+    const live = `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`
     const rows = await this.deps.database.rows<FileRow>(
       `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats ` +
         `${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
       options,
     )
-    const [total] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null }>(
-      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes ${live}`,
-      options,
-    )
     const files = rows.map(toFile)
     const bytesRead = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    return {
-      files,
-      bytesRead,
-      filesSkipped: Number(total?.files ?? 0) - files.length,
-      bytesSkipped: Number(total?.bytes ?? 0) - bytesRead,
-    }
+    const all = mayMatch === 'TRUE' ? { files: files.length, bytes: bytesRead } : await this.totals()
+    const selection = { files, bytesRead, filesSkipped: all.files - files.length, bytesSkipped: all.bytes - bytesRead }
+    this.log.selections.set(key, selection)
+    return selection
   }
 
   /** Counts and sizes, without listing the files. */
   async totals(): Promise<{ readonly files: number; readonly bytes: number; readonly rows: number | undefined }> {
+    const { name } = await this.log.files()
     const [found] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null; rows: bigint | null; known: bigint }>(
       `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords)::BIGINT AS rows, count(stat.numRecords) AS known ` +
-        `FROM ${ident(this.log.files.name)} WHERE ${FilesRelation.liveAt(this.version)}`,
+        `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`,
     )
     const files = Number(found?.files ?? 0)
     return {

@@ -1,0 +1,72 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { generatePageViews } from '../data/page-views.js'
+import { startServer } from '../server/server.js'
+import { openLakehouse } from '../src/index.js'
+import type { BenchContext } from './context.js'
+import { inTurn, report, seconds } from './report.js'
+
+const PRODUCERS = 16
+const POST_ROWS = 1000
+
+/** HTTP NDJSON to durable commits on disk, many producers, against DuckDB's own NDJSON to Parquet of the same bytes. */
+export async function benchIngest({ folder, rows, rounds }: BenchContext): Promise<void> {
+  const posts = [...generatePageViews({ seed: 1, rows, batchRows: POST_ROWS })].map((batch) => batch.ndjson)
+  const file = join(folder, 'views.ndjson')
+  writeFileSync(file, Buffer.concat(posts))
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  const lake = await openLakehouse(join(folder, 'ingest'), { locations: false })
+  const server = await startServer(lake, { port: 0 })
+  let round = 0
+
+  const ours = async () => {
+    const name = `views_${round++}`
+    await lake.createTable(name, { columns: COLUMNS })
+    const url = `${server.url}/v1/tables/${name}/rows`
+    let next = 0
+    const produce = async () => {
+      while (next < posts.length) {
+        const body = posts[next++] as Uint8Array<ArrayBuffer>
+        const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' }, body })
+        if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
+        await answer.arrayBuffer()
+      }
+    }
+    const took = await seconds(() => Promise.all(Array.from({ length: PRODUCERS }, produce)))
+    const detail = await lake.table(name).detail()
+    if (detail.rows !== rows) throw new Error(`${detail.rows} rows of ${rows} are there`)
+    return rows / took
+  }
+  const peer = async () => {
+    const took = await seconds(() =>
+      connection.run(
+        `COPY (SELECT * FROM read_json('${file}', format = 'newline_delimited', columns = ${TYPES})) TO '${join(folder, 'peer.parquet')}' (FORMAT parquet)`,
+      ),
+    )
+    return rows / took
+  }
+  const [left, right] = await inTurn(rounds, ours, peer)
+  await server.close()
+  await lake.close()
+  connection.closeSync()
+  report({
+    title: `HTTP NDJSON ingest to durable commits on disk: ${PRODUCERS} producers, posts of ${POST_ROWS} rows, ${rows.toLocaleString('en-US')} rows`,
+    unit: 'rows/s',
+    ours: { name: 'deltaic over HTTP', runs: left },
+    peer: { name: 'DuckDB COPY of the same bytes', runs: right },
+    aim: 0.3,
+  })
+}
+
+const COLUMNS = [
+  { name: 'viewed_at', type: 'TIMESTAMP' },
+  { name: 'url', type: 'STRING' },
+  { name: 'user_id', type: 'BIGINT' },
+  { name: 'status', type: 'INT' },
+  { name: 'bytes', type: 'BIGINT' },
+  { name: 'referrer', type: 'STRING' },
+]
+const TYPES =
+  "{viewed_at: 'TIMESTAMPTZ', url: 'VARCHAR', user_id: 'BIGINT', status: 'INTEGER', bytes: 'BIGINT', referrer: 'VARCHAR'}"

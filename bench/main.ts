@@ -1,0 +1,49 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { BenchContext } from './context.js'
+
+process.env['UV_THREADPOOL_SIZE'] ??= '16'
+
+const { DELTAIC_VERSION } = await import('../src/index.js')
+const { reportMachine } = await import('./report.js')
+const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
+  ingest: (await import('./ingest.js')).benchIngest,
+  appends: (await import('./appends.js')).benchAppends,
+  scan: (await import('./scan.js')).benchScan,
+  'parquet-writing': (await import('./parquet-writing.js')).benchParquetWriting,
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !(name in BENCHES))
+if (unknown.length > 0) {
+  console.error(`no benchmark is called ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`)
+  process.exit(2)
+}
+console.log(`npm run bench${wanted.map((name) => ` -- ${name}`).join('')}`)
+reportMachine({ deltaic: DELTAIC_VERSION, duckdb: versionOf('@duckdb/node-api'), 'parquetjs-lite': versionOf('parquetjs-lite') })
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const folder = mkdtempSync(join(tmpdir(), 'deltaic-bench-'))
+  try {
+    await bench({ folder, rows: 500_000, rounds: 5 })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function versionOf(name: string): string {
+  const require = createRequire(import.meta.url)
+  let folder = dirname(require.resolve(name))
+  for (;;) {
+    try {
+      const found = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: string; version?: string }
+      if (found.name === name) return found.version ?? 'unknown'
+    } catch {
+      // Not the package's own folder: look above it.
+    }
+    if (folder === dirname(folder)) return 'unknown'
+    folder = dirname(folder)
+  }
+}
