@@ -1,0 +1,114 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { FastifyInstance } from 'fastify'
+import { DeltaError, type IngestOptions } from '../src/index.js'
+import { Caller } from './caller.js'
+import type { ServerContext } from './context.js'
+import { ROW_TYPES, rowCompression, rowFormat } from './formats.js'
+import { object, problems, rowsAnswer, tableParams, text, whole } from './schemas.js'
+
+/** Keys and producers share one space of names in a table. */
+const KEY_PREFIX = 'key:'
+const NAME_LENGTH_MAX = 255
+
+interface RowsQuery {
+  readonly create?: boolean
+  readonly onError?: 'fail' | 'reject'
+}
+
+const headers = {
+  type: 'object',
+  properties: {
+    'content-encoding': { ...text, description: 'gzip or br.' },
+    'producer-id': {
+      ...text,
+      description: 'Who sends. With Producer-Sequence, a repeat answers as the first time and writes nothing.',
+    },
+    'producer-sequence': { ...whole, description: 'The number of this batch; each is higher than the one before.' },
+    'idempotency-key': { ...text, description: 'Instead of both: a name for this batch alone.' },
+  },
+} as const
+
+/** POST /v1/tables/:table/rows: answered when the rows are durable and visible. The body goes to the engine as it comes. */
+export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerContext): Promise<void> {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  const onError = { type: 'string', enum: ['fail', 'reject'], default: 'fail' } as const
+  const content = Object.fromEntries(Object.values(ROW_TYPES).flatMap((types) => types.map((type) => [type, { schema: {} }])))
+  app.post<{ Params: { readonly table: string }; Querystring: RowsQuery }>(
+    '/v1/tables/:table/rows',
+    {
+      schema: {
+        operationId: 'append',
+        summary: 'Append rows',
+        params: tableParams,
+        querystring: object({ 'create?': { type: 'boolean', default: false }, 'onError?': onError }),
+        headers,
+        body: { content },
+        response: { 200: rowsAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const options = ingestOptions(request.headers, request.query, limits.bodyBytesMax)
+      const caller = new Caller(reply)
+      const table = lake.table(request.params.table)
+      const result = await caller.waitsFor(() => table.ingest(bodyOf(request.raw), { ...options, signal: caller.signal }))
+      const { version, rows, rejected, replayed, rejects } = result
+      return { version, rows, rejected, replayed, ...(rejected > 0 ? { rejects } : {}) }
+    },
+  )
+}
+
+function ingestOptions(headers: IncomingHttpHeaders, query: RowsQuery, bytesMax: number): IngestOptions {
+  const bytes = Number(headers['content-length'] ?? 0)
+  if (bytes > bytesMax)
+    throw new DeltaError('BODY_TOO_LARGE', 'the body is too large', { bytes, bytesMax }, { hint: 'send it in several requests' })
+  return {
+    format: rowFormat(headers['content-type']),
+    compression: rowCompression(headers['content-encoding']),
+    onError: query.onError,
+    create: query.create,
+    txn: txnOf(headers),
+    bytesMax,
+  }
+}
+
+/**
+ * What makes the append happen once: a producer and its sequence number, or a key.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID` for half of a pair, for both, and for names that mean something else.
+ */
+function txnOf(headers: IncomingHttpHeaders): IngestOptions['txn'] {
+  const producer = headers['producer-id']
+  const sequence = headers['producer-sequence']
+  const key = headers['idempotency-key']
+  if (producer === undefined && sequence === undefined && key === undefined) return undefined
+  if (key !== undefined && (producer !== undefined || sequence !== undefined))
+    throw new DeltaError(
+      'ARGUMENT_INVALID',
+      'Idempotency-Key takes the place of Producer-Id and Producer-Sequence; send one or the others',
+    )
+  if (key !== undefined) return { appId: `${KEY_PREFIX}${nameOf('Idempotency-Key', key)}`, version: 0 }
+  if (producer === undefined || sequence === undefined)
+    throw new DeltaError('ARGUMENT_INVALID', 'Producer-Id and Producer-Sequence belong together')
+  const appId = nameOf('Producer-Id', producer)
+  if (appId.startsWith(KEY_PREFIX)) throw new DeltaError('ARGUMENT_INVALID', `Producer-Id does not begin with ${KEY_PREFIX}`)
+  const version = Number(sequence)
+  if (!Number.isSafeInteger(version) || version < 0)
+    throw new DeltaError('ARGUMENT_INVALID', 'Producer-Sequence is a whole number from 0', { sequence })
+  return { appId, version }
+}
+
+function nameOf(header: string, value: string | string[]): string {
+  const name = String(value)
+  if (name.length > 0 && name.length <= NAME_LENGTH_MAX) return name
+  throw new DeltaError('ARGUMENT_INVALID', `${header} has 1 to ${NAME_LENGTH_MAX} characters`, { length: name.length })
+}
+
+/** The bytes as they come. Stopping early leaves the connection open: the answer goes out on it. */
+async function* bodyOf(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+  } catch (error) {
+    throw new DeltaError('CANCELLED', 'the body broke off', {}, { cause: error })
+  }
+}

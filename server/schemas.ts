@@ -1,0 +1,134 @@
+import { ANSWER_FORMATS, ANSWER_TYPES } from './formats.js'
+
+type Schema = Readonly<Record<string, unknown>>
+
+export const text = { type: 'string' } as const
+export const whole = { type: 'integer', minimum: 0 } as const
+const truth = { type: 'boolean' } as const
+const free = { type: 'object', additionalProperties: true } as const
+
+/** An object with these properties; all are required but those whose names end in `?`. */
+export function object(properties: Readonly<Record<string, Schema>>, description?: string): Schema {
+  const entries = Object.entries(properties)
+  return {
+    type: 'object',
+    ...(description ? { description } : {}),
+    required: entries.map(([name]) => name).filter((name) => !name.endsWith('?')),
+    properties: Object.fromEntries(entries.map(([name, schema]) => [name.replace(/\?$/, ''), schema])),
+    additionalProperties: false,
+  }
+}
+
+export function list(items: Schema): Schema {
+  return { type: 'array', items }
+}
+
+export function mapOf(values: Schema): Schema {
+  return { type: 'object', additionalProperties: values }
+}
+
+export const tableParams = object({ table: { ...text, minLength: 1, description: 'The name of a table.' } })
+
+const scanStats = object({ filesRead: whole, filesSkipped: whole, bytesRead: whole, bytesSkipped: whole })
+
+const queryAnswer = object({
+  columns: list(object({ name: text, type: text })),
+  versions: { ...mapOf(whole), description: 'The version that was read of each table.' },
+  rows: list(free),
+  rowCount: whole,
+  stats: scanStats,
+  elapsedMs: { type: 'number' },
+})
+
+/** An answer to a query, in each of its media types. */
+export const queryResponse = {
+  description: 'The answer. Header `deltaic-versions` names the version that was read of each table.',
+  content: Object.fromEntries(
+    ANSWER_FORMATS.map((format) => [ANSWER_TYPES[format][0], { schema: format === 'json' ? queryAnswer : {} }]),
+  ),
+}
+
+export const tableList = object({ tables: list(object({ name: text, uri: text })) })
+
+export const tableDetail = object({
+  name: text,
+  uri: text,
+  id: text,
+  version: whole,
+  'description?': text,
+  columns: list(object({ name: text, type: text, nullable: truth, partition: truth, 'comment?': text })),
+  partitionColumns: list(text),
+  properties: mapOf(text),
+  files: whole,
+  bytes: whole,
+  'rows?': { ...whole, description: 'Absent when a file has no statistics.' },
+  minReaderVersion: whole,
+  minWriterVersion: whole,
+  features: list(text),
+  'createdAtMs?': { ...whole, description: 'Milliseconds since 1970-01-01 UTC.' },
+})
+
+export const tableHistory = object({
+  commits: list(
+    object({
+      version: whole,
+      timestampMs: { ...whole, description: 'Milliseconds since 1970-01-01 UTC.' },
+      operation: text,
+      operationParameters: free,
+      operationMetrics: free,
+      'readVersion?': whole,
+      'isBlindAppend?': truth,
+      'engineInfo?': text,
+      'userMetadata?': text,
+    }),
+  ),
+})
+
+export const tableFiles = object({
+  version: whole,
+  files: list(
+    object({
+      path: { ...text, description: 'As in the log: percent-encoded.' },
+      sizeBytes: whole,
+      'rows?': whole,
+      partitionValues: { type: 'object', additionalProperties: { type: ['string', 'null'] } },
+      modifiedAtMs: whole,
+    }),
+  ),
+})
+
+export const rowsAnswer = object({
+  version: { ...whole, description: 'The rows are durable, and visible from this version on.' },
+  rows: whole,
+  rejected: whole,
+  replayed: { ...truth, description: 'True when the rows had been there before: nothing was written.' },
+  'rejects?': { ...list(object({ line: whole, reason: text, raw: text })), description: 'The first 100.' },
+})
+
+export const optimizeAnswer = object({
+  version: whole,
+  filesAdded: whole,
+  filesRemoved: whole,
+  bytesAdded: whole,
+  bytesRemoved: whole,
+  filesConflicted: whole,
+  attempts: whole,
+  elapsedMs: { type: 'number' },
+})
+
+const problem = object({
+  type: text,
+  title: text,
+  status: whole,
+  code: { ...text, description: 'What happened; stable.' },
+  kind: { ...text, description: 'What the caller can do; stable.' },
+  message: text,
+  'hint?': text,
+  details: free,
+})
+
+/** What any route may answer instead. */
+export const problems = {
+  '4xx': { description: 'The request was refused.', content: { 'application/problem+json': { schema: problem } } },
+  '5xx': { description: 'The server or its storage failed.', content: { 'application/problem+json': { schema: problem } } },
+}
