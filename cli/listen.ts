@@ -1,0 +1,36 @@
+import type { RunningServer } from '../server/server.js'
+import type { Lakehouse } from '../src/index.js'
+import { CommandError } from './errors.js'
+import type { Settings } from './settings.js'
+
+/**
+ * Serves the lakehouse as the settings say. The server's code is loaded here: the other commands start sooner without.
+ *
+ * @throws {CommandError} `PORT_TAKEN`
+ */
+export async function listen(lake: Lakehouse, settings: Settings): Promise<RunningServer> {
+  const { host, port, token, bodyLimit, queriesMax, queryTimeout, log } = settings
+  const [{ startServer }, { logLines }] = await Promise.all([import('../server/server.js'), import('../server/log.js')])
+  try {
+    return await startServer(lake, {
+      host,
+      port,
+      token,
+      limits: { bodyBytesMax: bodyLimit, queriesMax, queryTimeoutMs: queryTimeout },
+      log: log ? logLines() : undefined,
+    })
+  } catch (error) {
+    if (systemCode(error) !== 'EADDRINUSE') throw error
+    const other = port === 65_535 ? 8080 : port + 1
+    throw new CommandError(
+      'PORT_TAKEN',
+      `port ${port} of ${host} is taken`,
+      `stop who holds it, or take another: --port ${other}, or DELTAIC_PORT=${other}`,
+    )
+  }
+}
+
+function systemCode(error: unknown): string | undefined {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return (cause as NodeJS.ErrnoException).code
+}

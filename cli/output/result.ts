@@ -1,0 +1,26 @@
+import type { QueryResult } from '../../src/index.js'
+import type { Context } from '../context.js'
+import type { OutputFormat } from '../settings.js'
+import { counted, humanElapsed } from './human.js'
+
+/** A table for people is held in memory and read by eye; past so many rows a note says how to have them all. */
+const TERMINAL_ROWS_MAX = 1_000
+const PIPED_ROWS_MAX = 10_000
+
+/** Prints a result, at the pace of its reader, and closes it. Formats for programs have no limit of size. */
+export async function printResult(context: Context, result: QueryResult, format: OutputFormat): Promise<void> {
+  const { out } = context
+  try {
+    const maxRows = out.isTerminal ? TERMINAL_ROWS_MAX : PIPED_ROWS_MAX
+    for await (const chunk of result.bytes(format, { maxRows })) {
+      context.signal.throwIfAborted()
+      await out.write(chunk)
+    }
+    const { rowCount, elapsedMs } = result
+    if (rowCount === undefined) context.note(`cut at ${counted(maxRows, 'row')}; -o ndjson, csv or json prints all of them`)
+    else if (out.isTerminal)
+      context.note(format === 'table' ? humanElapsed(elapsedMs) : `${counted(rowCount, 'row')}, ${humanElapsed(elapsedMs)}`)
+  } finally {
+    await result.close()
+  }
+}

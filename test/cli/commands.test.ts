@@ -1,0 +1,132 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { useCli } from './cli.js'
+
+const cli = useCli()
+
+describe('the commands on a table', () => {
+  beforeAll(async () => {
+    await cli.run(['sql', `CREATE TABLE seen (url STRING COMMENT 'path', views BIGINT NOT NULL, day DATE) PARTITIONED BY (day)`])
+    await cli.run([
+      'sql',
+      `INSERT INTO seen VALUES ('/a', 1, DATE '2026-11-01'); INSERT INTO seen VALUES ('/b', 9007199254740993, DATE '2026-11-01')`,
+    ])
+  })
+
+  it('create makes a table as SQL would', async () => {
+    const words = ['create', 'made', "url STRING NOT NULL COMMENT 'a, b', price DECIMAL(10,2), day DATE", '--partition-by', 'day']
+    const made = await cli.run([...words, '--property', 'delta.checkpointInterval=20', '--comment', "it's one"])
+    expect(made).toMatchObject({ code: 0, stdout: 'created made, version 0\n' })
+    const described = JSON.parse((await cli.run(['describe', 'made', '-o', 'json'])).stdout)
+    expect(described).toMatchObject({
+      description: "it's one",
+      partitionColumns: ['day'],
+      properties: { 'delta.checkpointInterval': '20' },
+      columns: [{ name: 'url', nullable: false, comment: 'a, b' }, { type: 'decimal(10,2)' }, { partition: true }],
+    })
+    expect(await cli.run(words)).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: .*made/) })
+    expect(await cli.run([...words, '--if-not-exists', '-o', 'json'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"created":false'),
+    })
+  })
+
+  it('tables lists them in every format', async () => {
+    expect((await cli.run(['tables'])).stdout).toContain('seen')
+    const [first] = JSON.parse((await cli.run(['tables', '-o', 'json'])).stdout) as { name: string }[]
+    expect(first?.name).toBe('made')
+    expect((await cli.run(['tables', '-o', 'csv'])).stdout).toMatch(/^name,uri\nmade,/)
+    expect((await cli.run(['-o', 'ndjson', 'tables'])).stdout).toMatch(/^\{"name":"made",.*\}\n\{"name":"seen",.*\}\n$/)
+    expect((await cli.run(['tables', '-o', 'markdown'])).stdout).toMatch(/^\| name \| uri \|\n\| --- \| --- \|\n\| made/)
+  })
+
+  it('describe tells columns and sizes for people', async () => {
+    const { stdout } = await cli.run(['describe', 'seen'])
+    for (const part of [
+      'views',
+      'long',
+      'path',
+      '2 rows in 2 files',
+      'partitioned by day',
+      'version        2',
+      'reader 1, writer 2',
+    ])
+      expect(stdout).toContain(part)
+  })
+
+  it('history tells the newest first', async () => {
+    expect((await cli.run(['history', 'seen'])).stdout).toMatch(/CREATE TABLE/)
+    const commits = JSON.parse((await cli.run(['history', 'seen', '--limit', '2', '-o', 'json'])).stdout) as { version: number }[]
+    expect(commits.map(({ version }) => version)).toEqual([2, 1])
+  })
+
+  it('sql answers exactly in formats for programs', async () => {
+    const query = ['sql', 'SELECT url, views FROM seen ORDER BY url']
+    expect((await cli.run([...query, '-o', 'csv'])).stdout).toBe('url,views\n/a,1\n/b,9007199254740993\n')
+    expect((await cli.run([...query, '-o', 'json'])).stdout).toMatch(/\/b.*9007199254740993/s)
+    expect((await cli.run([...query, '-o', 'ndjson'])).stdout.trimEnd().split('\n')).toHaveLength(2)
+    expect((await cli.run([...query, '-o', 'markdown'])).stdout).toContain('| /a | 1 |')
+    expect((await cli.run(query)).stdout).toContain('│ /a')
+  })
+
+  it('sql runs several statements and prints each result', async () => {
+    const { stdout, code } = await cli.run(['sql', 'SELECT 1 AS a; -- ;\nSELECT 2 AS b;', '-o', 'csv'])
+    expect([code, stdout]).toEqual([0, 'a\n1\nb\n2\n'])
+  })
+
+  it('sql reads statements from a file and from stdin', async () => {
+    await writeFile(join(cli.folder(), 'count.sql'), 'SELECT count(*) AS n FROM seen;\n')
+    expect((await cli.run(['sql', '-f', 'count.sql', '-o', 'csv'])).stdout).toBe('n\n2\n')
+    expect((await cli.run(['sql', '-', '-o', 'csv'], { stdin: 'SELECT 3 AS n' })).stdout).toBe('n\n3\n')
+    expect((await cli.run(['sql', '-o', 'csv'], { stdin: 'SELECT 4 AS n' })).stdout).toBe('n\n4\n')
+  })
+
+  it('at shows the table as it was', async () => {
+    expect(await cli.run(['at', 'seen', '--version', '1', '-o', 'csv'])).toMatchObject({
+      stdout: 'url,views,day\n/a,1,2026-11-01\n',
+      stderr: 'version 1: all rows\n',
+    })
+    const query = ['at', 'seen', 'SELECT count(*) AS n FROM seen s;', '-o', 'csv']
+    expect((await cli.run([...query, '--version', '1'])).stdout).toBe('n\n1\n')
+    expect((await cli.run([...query, '--version', '0'])).stdout).toBe('n\n0\n')
+    const soon = new Date(
+      JSON.parse((await cli.run(['history', 'seen', '--limit', '1', '-o', 'json'])).stdout)[0].timestampMs,
+    ).toISOString()
+    expect((await cli.run([...query, '--timestamp', soon])).stdout).toBe('n\n2\n')
+  })
+
+  it('at leaves the query its own WITH', async () => {
+    const words = (query: string) => ['at', 'seen', query, '--version', '1', '-o', 'csv']
+    expect((await cli.run(words('WITH x AS (SELECT url FROM seen) SELECT count(*) AS n FROM x, seen'))).stdout).toBe('n\n1\n')
+    const recursive =
+      '/* up */ WITH RECURSIVE up(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM up WHERE i < 3) SELECT i, url FROM up, seen ORDER BY i'
+    expect((await cli.run(words(recursive))).stdout).toBe('i,url\n1,/a\n2,/a\n3,/a\n')
+    expect((await cli.run(words('SELECT count(*) AS n FROM seen WHERE url IN (SELECT url FROM "seen")'))).stdout).toBe('n\n1\n')
+  })
+
+  it('optimize joins files and changes no answer', async () => {
+    const sum = async () => (await cli.run(['sql', 'SELECT sum(views)::VARCHAR AS s FROM seen', '-o', 'csv'])).stdout
+    const before = await sum()
+    expect((await cli.run(['optimize', 'seen'])).stdout).toMatch(/^2 files → 1 file, .* → .*, version 3, /)
+    expect(await sum()).toBe(before)
+    expect((await cli.run(['compact', 'seen'])).stdout).toMatch(/^nothing to do/)
+    const again = JSON.parse(
+      (await cli.run(['optimize', 'seen', '--where', "day = DATE '2026-11-01'", '--target-file-size', '64MB', '-o', 'json']))
+        .stdout,
+    )
+    expect(again).toMatchObject({ version: 3, filesAdded: 0, filesRemoved: 0 })
+  })
+
+  it('check-store finds a disk safe and leaves nothing behind', async () => {
+    const folder = await mkdtemp(join(cli.folder(), 'store-'))
+    const { code, stdout } = await cli.run(['check-store', folder])
+    expect([code, stdout]).toEqual([0, expect.stringContaining('kept every commit')])
+    expect((await readdir(folder, { recursive: true })).filter((name) => !name.startsWith('_deltaic_probe'))).toEqual([])
+    expect(JSON.parse((await cli.run(['check-store', folder, '--thorough', '-o', 'json'])).stdout)).toMatchObject({
+      safe: true,
+      sequential: 'ok',
+    })
+    await rm(folder, { recursive: true })
+  })
+})
