@@ -28,7 +28,12 @@ export interface DatabaseSettings {
 export interface RunOptions {
   readonly params?: Parameters | undefined
   readonly signal?: AbortSignal | undefined
+  /** Whether errors may quote the statement: only where it is the caller's own text. @defaultValue false */
+  readonly quote?: boolean | undefined
 }
+
+/** How often an interrupt is repeated: one that comes before the query has a thread to run on is lost. */
+const INTERRUPT_EVERY_MS = 20
 
 /** One DuckDB in this process. Its zone is UTC. */
 export class Database {
@@ -118,12 +123,12 @@ export class Connection {
   }
 
   async run(sql: string, options: RunOptions = {}): Promise<void> {
-    await this.guard(options.signal, () => this.raw.run(sql, values(options.params)))
+    await this.guard(options, () => this.raw.run(sql, values(options.params)))
   }
 
   /** Every row as an object of JavaScript values (64-bit integers as bigint). For answers known to be small. */
   async rows<T = Record<string, unknown>>(sql: string, options: RunOptions = {}): Promise<T[]> {
-    return this.guard(options.signal, async () => {
+    return this.guard(options, async () => {
       const reader = await this.raw.runAndReadAll(sql, values(options.params))
       return reader.getRowObjectsJS() as T[]
     })
@@ -131,7 +136,7 @@ export class Connection {
 
   /** Every column as a list of JavaScript values. For answers known to be small. */
   async columns(sql: string, options: RunOptions = {}): Promise<unknown[][]> {
-    return this.guard(options.signal, async () => (await this.raw.runAndReadAll(sql, values(options.params))).getColumnsJS())
+    return this.guard(options, async () => (await this.raw.runAndReadAll(sql, values(options.params))).getColumnsJS())
   }
 
   /**
@@ -139,29 +144,36 @@ export class Connection {
    * in `returnType` alone, so read it with `recordBatches`.
    */
   async stream(sql: string, options: RunOptions = {}): Promise<DuckDBResult> {
-    return this.guard(options.signal, () => this.raw.stream(sql, values(options.params)))
+    return this.guard(options, () => this.raw.stream(sql, values(options.params)))
   }
 
   /** Names and types of what a query answers, without running it. */
   async describe(sql: string, options: RunOptions = {}): Promise<readonly { readonly name: string; readonly type: string }[]> {
-    const found = await this.rows<{ column_name: string; column_type: string }>(`${DESCRIBE}${sql}`, options).catch(
-      (error: unknown) => {
-        throw withoutPrefix(error)
-      },
-    )
+    const found = await this.rows<{ column_name: string; column_type: string }>(`${DESCRIBE}${sql}`, {
+      ...options,
+      quote: true,
+    }).catch((error: unknown) => {
+      throw withoutPrefix(error)
+    })
     return found.map((column) => ({ name: column.column_name, type: column.column_type }))
   }
 
-  private async guard<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  private async guard<T>(options: RunOptions, work: () => Promise<T>): Promise<T> {
+    const { signal } = options
     signal?.throwIfAborted()
-    const interrupt = () => this.raw.interrupt()
+    let repeat: NodeJS.Timeout | undefined
+    const interrupt = () => {
+      this.raw.interrupt()
+      repeat = setInterval(() => this.raw.interrupt(), INTERRUPT_EVERY_MS)
+    }
     signal?.addEventListener('abort', interrupt, { once: true })
     try {
       return await work()
     } catch (error) {
       signal?.throwIfAborted()
-      throw engineError(error)
+      throw engineError(error, options.quote ?? false)
     } finally {
+      clearInterval(repeat)
       signal?.removeEventListener('abort', interrupt)
     }
   }

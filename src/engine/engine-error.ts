@@ -23,11 +23,16 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   MEMORY_LIMIT: 'ask for less (fewer columns, a filter, a LIMIT), or raise the memory limit',
 }
 
-/** Turns what the engine threw into a DeltaError; the engine's own message, with its position marks, is kept. */
-export function engineError(error: unknown): unknown {
+/**
+ * Turns what the engine threw into a DeltaError, with the engine's own message.
+ *
+ * @param quote whether the message may show the statement, with a mark below it.
+ */
+export function engineError(error: unknown, quote: boolean): unknown {
   if (!(error instanceof Error) || error instanceof DeltaError) return error
   const kind = /^([A-Za-z ]+ Error|INTERRUPT Error)[:!]/.exec(error.message)?.[1] ?? ''
-  const message = kind ? error.message.slice(kind.length + 1).trim() : error.message
+  const whole = kind ? error.message.slice(kind.length + 1).trim() : error.message
+  const message = quote ? whole : whole.replace(/\n+LINE \d+: [\s\S]*$/, '')
   const missing = /No files found that match the pattern|Cannot open file|No such file or directory/.test(message)
   if (missing && kind === 'IO Error') {
     const file = /"([^"]+)"/.exec(message)?.[1] ?? ''

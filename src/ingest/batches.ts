@@ -43,6 +43,8 @@ export async function findFirstResult(table: DeltaTable, batch: BatchId): Promis
         rejected: 0,
         committedAt: version,
       }
+    // A producer only goes forward, so before an earlier batch of its own there is nothing to find.
+    if (commit.txns.some((txn) => txn.appId === batch.appId && txn.version < batch.version)) break
   }
   if (last.version === batch.version) return { ...batch, rows: 0, rejected: 0, committedAt: from }
   throw new DeltaError(

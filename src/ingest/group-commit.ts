@@ -1,7 +1,6 @@
-import { writeFile } from 'node:fs/promises'
-import { DeltaError } from '../base/errors.js'
+import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
-import type { Session } from '../engine/database.js'
+import type { Database, Session } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
@@ -9,7 +8,7 @@ import { stageFiles } from '../table/stage.js'
 import { type BatchId, findFirstResult } from './batches.js'
 import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
-import { mergeBodies, type Part, stageParts } from './parts.js'
+import { EVERY_LINE, type MergedBody, mergeBodies, type OwnedRows, type Part, stageParts } from './parts.js'
 import type { RejectedLine } from './staging.js'
 
 /** Rows of one request, taken in whole. */
@@ -74,7 +73,9 @@ export class GroupCommit {
   private readonly committing = new Serial()
   private readonly inFlight = new Map<string, Promise<IngestResult>>()
   private readonly running = new Set<Promise<void>>()
-  private session: Session | undefined
+  private readonly rejectsKept = new WeakSet<Waiting>()
+  private readonly sessions = new Map<Database, Session>()
+  private closed = false
 
   constructor(table: DeltaTable, options: GroupCommitOptions) {
     this.table = table
@@ -82,10 +83,11 @@ export class GroupCommit {
   }
 
   /**
-   * @throws {DeltaError} `ROWS_INVALID` with `lines` (the first 100) and `rejected`; `SCHEMA_MISMATCH`; `VALUE_NULL`;
-   * `SEQUENCE_OUT_OF_ORDER`; whatever a commit throws.
+   * @throws {DeltaError} `ROWS_INVALID` with `lines` (the first 100) and `rejected`; `SCHEMA_MISMATCH`; `VALUE_NULL` for a
+   * partition column that takes no NULL; `SEQUENCE_OUT_OF_ORDER`; `CLOSED`; whatever a commit throws.
    */
   async ingest(request: IngestRequest): Promise<IngestResult> {
+    if (this.closed) throw new DeltaError('CLOSED', 'the table is closed')
     const { batch } = request
     if (!batch) return this.enqueue(request)
     const key = JSON.stringify([batch.appId, batch.version])
@@ -100,10 +102,12 @@ export class GroupCommit {
     }
   }
 
-  /** Waits for everything that was taken. */
+  /** Waits for everything that was taken, and takes nothing more. */
   async close(): Promise<void> {
+    this.closed = true
     while (this.waiting.length > 0 || this.running.size > 0) await Promise.all([...this.running, this.table.deps.clock.sleep(1)])
-    this.session?.close()
+    for (const session of this.sessions.values()) session.close()
+    this.sessions.clear()
   }
 
   private enqueue(request: IngestRequest): Promise<IngestResult> {
@@ -162,55 +166,90 @@ export class GroupCommit {
     }
   }
 
+  private async sessionFor(bytes: number): Promise<Session> {
+    const engine = this.table.deps.engineFor(bytes)
+    const session = this.sessions.get(engine) ?? (await engine.session())
+    this.sessions.set(engine, session)
+    return session
+  }
+
   private async prepare(group: readonly Waiting[]): Promise<Prepared> {
     const fresh = await this.withoutReplays(group)
-    const transaction = await this.table.transaction(await this.table.knownSnapshot())
-    const { snapshot } = transaction
-    this.session ??= await this.table.deps.database.session()
-    const { deps } = this.table
-    const bodies = mergeBodies(
-      fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format })),
-    )
+    const { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
+    const session = await this.sessionFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
     const files: string[] = []
     try {
+      const bodies = fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format }))
       const parts: Part<Waiting>[] = []
-      for (const merged of bodies) {
-        const path = merged.path ?? deps.spool.file('body')
-        if (!merged.path) {
-          await writeFile(path, merged.chunks)
-          files.push(path)
-        }
-        parts.push({ path, format: merged.format, owners: merged.owners })
-      }
-      const staged = await stageParts(this.session, deps.spool, parts, snapshot.schema.fields)
+      for (const merged of mergeBodies(bodies)) parts.push(await this.spooled(merged, files))
+      const staged = await stageParts(session, this.table.deps.spool, parts, snapshot.schema.fields)
       try {
         for (const { owner, error } of staged.failed) owner.reject(error)
-        const accepted: Accepted[] = []
+        const taken: OwnedRows<Waiting>[] = []
         for (const owned of staged.owned) {
-          const { owner, rows, rejects } = owned
-          if (rejects.length > 0 && owner.request.onError === 'fail') {
+          if (owned.rejects.length > 0 && owned.owner.request.onError === 'fail') {
             owned.leaveOut()
-            owner.reject(rowsInvalid(rejects))
-          } else accepted.push({ waiting: owner, rows, rejects })
+            owned.owner.reject(rowsInvalid(owned.rejects))
+          } else taken.push(owned)
         }
-        const query = staged.select()
-        const written = query === undefined ? { adds: [] } : await stageFiles(deps, this.session, query, snapshot)
-        return { snapshot, accepted, adds: written.adds }
+        return { snapshot, ...(await this.write(session, snapshot, taken, staged.select())) }
       } finally {
         await staged.drop()
       }
     } finally {
-      for (const file of files) await deps.spool.remove(file)
+      for (const file of files) await this.table.deps.spool.remove(file)
     }
+  }
+
+  /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
+  private async spooled(merged: MergedBody<Waiting>, files: string[]): Promise<Part<Waiting>> {
+    const { spool } = this.table.deps
+    const { format, owners } = merged
+    const fileOf = async (chunks: readonly Uint8Array[]) => {
+      const path = spool.file('body')
+      files.push(path)
+      await spool.write(path, chunks)
+      return path
+    }
+    const apart = async () => {
+      const parts: Part<Waiting>[] = []
+      for (const { owner, chunks } of owners)
+        parts.push({ path: await fileOf(chunks), format, owners: [{ owner, lines: EVERY_LINE }] })
+      return parts
+    }
+    return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, owners, apart }
+  }
+
+  /** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */
+  private async write(session: Session, snapshot: Snapshot, taken: readonly OwnedRows<Waiting>[], all: string | undefined) {
+    const accepted = taken.map(({ owner, rows, rejects }) => ({ waiting: owner, rows, rejects }))
+    if (all === undefined) return { accepted, adds: [] }
+    try {
+      return { accepted, adds: (await stageFiles(this.table.deps, session, all, snapshot)).adds }
+    } catch (error) {
+      if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
+    }
+    const kept: Accepted[] = []
+    const adds: AddFile[] = []
+    for (const [index, owned] of taken.entries()) {
+      try {
+        if (owned.rows > 0) adds.push(...(await stageFiles(this.table.deps, session, owned.select(), snapshot)).adds)
+        kept.push(...accepted.slice(index, index + 1))
+      } catch (error) {
+        if (!isDeltaError(error, 'invalid')) throw error
+        owned.owner.reject(error)
+      }
+    }
+    return { accepted: kept, adds }
   }
 
   private async commit(prepared: Prepared): Promise<void> {
     const { accepted } = prepared
-    const still = await this.withoutReplays(accepted.map(({ waiting }) => waiting))
+    const waiting = accepted.map((one) => one.waiting)
+    const fresh = await this.withoutReplays(waiting)
+    const still = await this.withRejectsKept(accepted.filter((one) => fresh.includes(one.waiting)))
     // Rows share files, so when a batch turns out to be in the table already the others are read again without it.
     if (still.length < accepted.length) return this.again(still)
-    for (const { waiting, rejects } of accepted)
-      if (rejects.length > 0) await this.options.keepRejects(rejects, waiting.request.batch)
     const rows = accepted.reduce((sum, one) => sum + one.rows, 0)
     const batched = accepted.some(({ waiting }) => waiting.request.batch)
     let version = prepared.snapshot.version
@@ -242,8 +281,24 @@ export class GroupCommit {
       })
   }
 
+  /** Reads a group anew, in turn with the groups that are being read: they share a session. */
   private async again(group: readonly Waiting[]): Promise<void> {
-    if (group.length > 0) await this.commit(await this.prepare(group))
+    if (group.length > 0) await this.commit(await this.preparing.run(() => this.prepare(group)))
+  }
+
+  /** Keeps each request's rejected lines, once; a request whose lines cannot be kept fails alone. */
+  private async withRejectsKept(accepted: readonly Accepted[]): Promise<readonly Waiting[]> {
+    const still: Waiting[] = []
+    for (const { waiting, rejects } of accepted) {
+      try {
+        if (rejects.length > 0 && !this.rejectsKept.has(waiting)) await this.options.keepRejects(rejects, waiting.request.batch)
+        this.rejectsKept.add(waiting)
+        still.push(waiting)
+      } catch (error) {
+        waiting.reject(error)
+      }
+    }
+    return still
   }
 
   /** Answers batches that are in the table already, and gives the others back. */

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { type ArrowInput, arrowToParquet } from '../engine/arrow-in.js'
 import type { Connection } from '../engine/database.js'
@@ -6,13 +6,14 @@ import type { Spool } from '../engine/spool.js'
 import { globLiteral } from '../engine/sql-text.js'
 import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
+import { type CsvDialect, csvDialect } from './csv-text.js'
 import type { InputFormat } from './formats.js'
 import {
   ACCESS_LOG_FIELDS,
   accessLogReader,
   checkColumns,
+  csvOptions,
   csvReader,
-  csvScan,
   jsonArrayReader,
   ndjsonReader,
   parquetReader,
@@ -25,8 +26,11 @@ export interface Input {
   readonly format: InputFormat
   /** The files that hold the rows; several only for Parquet. */
   readonly files: readonly string[]
+  readonly sizeBytes: number
   /** The fields of the first row; for JSON, later rows may have others. */
   readonly columns: readonly string[]
+  /** How it is written, for CSV. */
+  readonly csv?: CsvDialect | undefined
   /** Removes files that were made for this input. */
   release(): Promise<void>
 }
@@ -37,17 +41,16 @@ export interface Input {
  * @throws {DeltaError} `ROWS_INVALID` for a file that is not of its format at all.
  */
 export async function openInput(connection: Connection, spool: Spool, format: InputFormat, path: string): Promise<Input> {
-  const plain = { format, files: [path], release: async () => undefined }
+  const plain = { format, files: [path], sizeBytes: (await stat(path)).size, release: async () => undefined }
   switch (format) {
     case 'ndjson':
       return { ...plain, columns: await firstObjectFields(path) }
     case 'json':
       return { ...plain, columns: await jsonFields(connection, path) }
-    case 'csv':
-      return {
-        ...plain,
-        columns: (await notOfFormat(format, () => connection.describe(`SELECT * FROM ${csvScan(path)}`))).map((c) => c.name),
-      }
+    case 'csv': {
+      const csv = await csvDialect(path)
+      return { ...plain, columns: csv.header, csv }
+    }
     case 'parquet':
       return {
         ...plain,
@@ -68,9 +71,11 @@ export async function openArrow(connection: Connection, spool: Spool, data: Arro
   const { files } = await arrowToParquet(data, spool.file('parquet'))
   const columns =
     files.length === 0 ? [] : (await connection.describe(`SELECT * FROM ${parquetScan(files)}`)).map((column) => column.name)
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size))
   return {
     format: 'parquet',
     files,
+    sizeBytes: sizes.reduce((sum, size) => sum + size, 0),
     columns,
     release: async () => void (await Promise.all(files.map((file) => spool.remove(file)))),
   }
@@ -86,7 +91,7 @@ export function readerFor(input: Input, fields: readonly StructField[]): RowRead
       return jsonArrayReader(file, fields, input.columns)
     case 'csv':
       checkColumns(input.columns, fields, input.format)
-      return csvReader(file, fields, input.columns)
+      return csvReader(file, fields, input.csv ?? { delimiter: ',', header: input.columns, blankLines: 0 })
     case 'parquet':
     case 'arrow':
       checkColumns(input.columns, fields, input.format)
@@ -109,7 +114,7 @@ export async function inferFields(connection: Connection, input: Input): Promise
   const sources: Readonly<Record<string, string>> = {
     ndjson: `read_json(${globLiteral(file)}, format = 'newline_delimited', ignore_errors = true)`,
     json: `read_json(${globLiteral(file)})`,
-    csv: `read_csv(${globLiteral(file)}, header = true)`,
+    csv: input.csv ? `read_csv(${globLiteral(file)}, header = true, ${csvOptions(input.csv)})` : '',
     parquet: parquetScan(input.files),
   }
   const found = await notOfFormat(input.format, () => connection.describe(`SELECT * FROM ${sources[input.format]}`))
@@ -143,7 +148,7 @@ export function fieldsOf(text: Buffer): readonly string[] {
   while (start < text.length && (text[start] ?? 0) <= 0x20) start++
   const end = text.indexOf(0x0a, start)
   try {
-    const value: unknown = JSON.parse(text.toString('utf8', start, end < 0 ? text.length : end))
+    const value: unknown = JSON.parse(text.toString('utf8', start, end < 0 ? text.length : end).replace(/^\ufeff/, ''))
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.keys(value) : []
   } catch {
     return []

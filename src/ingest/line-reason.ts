@@ -1,22 +1,28 @@
 import type { DataType, StructField } from '../protocol/schema.js'
-import { typeText } from '../protocol/schema.js'
+import { isStruct, typeText } from '../protocol/schema.js'
 import type { InputFormat } from './formats.js'
 
-/** Why a line is no row of the table, in words for whoever sent it. Only ever called for the few lines that are shown. */
-export function lineReason(format: InputFormat, raw: string, fields: readonly StructField[]): string {
+/**
+ * Why a line is no row of the table, in words for whoever sent it. Only ever called for the few lines that are shown.
+ *
+ * @param repeated whether a JSON object names a field twice.
+ */
+export function lineReason(format: InputFormat, raw: string, fields: readonly StructField[], repeated = false): string {
   switch (format) {
     case 'ndjson':
     case 'json':
-      return jsonReason(raw, fields)
+      return jsonReason(raw, fields, repeated)
     case 'clf':
     case 'combined':
       return accessLogReason(raw, format)
-    default:
-      return 'a value does not fit its column'
+    default: {
+      const required = fields.filter((f) => !f.nullable).map((f) => JSON.stringify(f.name))
+      return `a value does not fit its column${required.length > 0 ? `, or one is missing that must be there (${required.join(', ')})` : ''}`
+    }
   }
 }
 
-function jsonReason(raw: string, fields: readonly StructField[]): string {
+function jsonReason(raw: string, fields: readonly StructField[], repeated: boolean): string {
   let value: unknown
   try {
     value = JSON.parse(raw)
@@ -24,18 +30,39 @@ function jsonReason(raw: string, fields: readonly StructField[]): string {
     return `not JSON: ${(error as Error).message}`
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'not a JSON object'
-  for (const [name, member] of Object.entries(value)) {
-    const known = fields.find((f) => f.name === name)
-    if (!known) return `unknown field ${JSON.stringify(name)}`
-    if (member !== null && !plausible(known.type, member))
-      return `field ${JSON.stringify(name)}: expected ${typeText(known.type)}, got ${shown(member)}`
-  }
-  const doubtful = Object.entries(value).find(
+  if (repeated) return 'a field is named twice'
+  const members = value as Readonly<Record<string, unknown>>
+  const found = misfitOf(members, fields, '')
+  if (found) return found
+  const missing = fields.find((f) => !f.nullable && (members[f.name] ?? null) === null)
+  if (missing)
+    return `field ${JSON.stringify(missing.name)} takes no NULL, and is ${missing.name in members ? 'null' : 'missing'}`
+  const doubtful = Object.entries(members).find(
     ([name, member]) => member !== null && fields.find((f) => f.name === name)?.type !== 'string',
   )
   return doubtful
     ? `a value does not fit its column, such as field ${JSON.stringify(doubtful[0])}: ${shown(doubtful[1])}`
     : 'not a row of this table'
+}
+
+/** The first member that is unknown or does not fit. */
+function misfitOf(members: Readonly<Record<string, unknown>>, fields: readonly StructField[], above: string): string | undefined {
+  for (const [name, member] of Object.entries(members)) {
+    const path = JSON.stringify(`${above}${name}`)
+    const known = fields.find((f) => f.name === name)
+    if (!known) return `unknown field ${path}`
+    if (member === null) continue
+    if (!plausible(known.type, member)) return `field ${path}: expected ${typeText(known.type)}, got ${shown(member)}`
+    if (isStruct(known.type)) {
+      const inner = member as Readonly<Record<string, unknown>>
+      const lacking = known.type.fields.find((f) => !(f.name in inner))
+      const found = misfitOf(inner, known.type.fields, `${above}${name}.`)
+      if (found) return found
+      if (lacking)
+        return `field ${JSON.stringify(`${above}${name}.${lacking.name}`)} is missing: a struct is given whole, with null for what it lacks`
+    }
+  }
+  return undefined
 }
 
 const INTEGER_RANGE: Readonly<Record<string, readonly [bigint, bigint]>> = {
@@ -51,7 +78,7 @@ function plausible(type: DataType, value: unknown): boolean {
     return type.type === 'array' ? Array.isArray(value) : typeof value === 'object' && !Array.isArray(value)
   const range = INTEGER_RANGE[type]
   if (range) {
-    if (!/^-?\d+$/.test(String(value))) return false
+    if ((typeof value !== 'number' && typeof value !== 'string') || !/^\s*-?\d+\s*$/.test(String(value))) return false
     const whole = BigInt(String(value))
     return whole >= range[0] && whole <= range[1]
   }
@@ -63,14 +90,27 @@ function plausible(type: DataType, value: unknown): boolean {
 }
 
 function accessLogReason(raw: string, format: 'clf' | 'combined'): string {
+  const time = 'its time is not like [17/May/2015:10:05:03 +0000]'
   if (!/^\S+ \S+ .+? \[[^\]]+\]/.test(raw)) return 'no address and [time] at its beginning'
-  if (!/^\S+ \S+ .+? \[\d{2}\/[A-Z][a-z]{2}\/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]/.test(raw))
-    return 'its time is not like [17/May/2015:10:05:03 +0000]'
-  if (!/\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-)/.test(raw)) return 'no "request", status and bytes after its time'
-  return format === 'combined' ? 'no "referrer" and "user agent" at its end' : 'more text after its bytes'
+  if (!/^\S+ \S+ .+? \[\d{2}\/[A-Z][a-z]{2}\/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]/.test(raw)) return time
+  const common = /^.+?\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-)/.exec(raw)?.[0]
+  if (common === undefined) return 'no "request", status and bytes after its time'
+  const rest = raw.slice(common.length).trimEnd()
+  if (format === 'clf' && rest !== '') return 'more text after its bytes'
+  if (format === 'combined' && !/^ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"$/.test(rest))
+    return 'no "referrer" and "user agent" at its end'
+  return `${time}, or it lacks a value that must be there`
 }
 
 function shown(value: unknown): string {
-  const text = JSON.stringify(value)
+  const text = textOf(value)
   return text.length > 60 ? `${text.slice(0, 60)}…` : text
+}
+
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return 'a value nested too deeply to show' // What parses in a loop is written by recursion.
+  }
 }

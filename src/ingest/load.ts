@@ -39,7 +39,7 @@ export interface LoadResult {
 export async function loadInput(table: DeltaTable, input: Input, options: LoadOptions): Promise<LoadResult> {
   const { snapshot } = await table.transaction(undefined, { signal: options.signal })
   const { fields } = snapshot.schema
-  const session = await table.deps.database.session()
+  const session = await table.deps.engineFor(input.sizeBytes).session()
   try {
     const reader = readerFor(input, fields)
     const staged = await stageRows(session, reader, fields, input.format, options.signal)

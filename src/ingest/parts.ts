@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+import { DeltaError } from '../base/errors.js'
 import type { Session } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { StructField } from '../protocol/schema.js'
@@ -11,14 +13,21 @@ export interface Part<Owner> {
   readonly path: string
   readonly format: InputFormat
   readonly owners: readonly { readonly owner: Owner; readonly lines: LineRange }[]
+  /** The same lines as a part for each owner, for when the whole cannot be read. */
+  readonly apart?: (() => Promise<readonly Part<Owner>[]>) | undefined
 }
 
 export interface MergedBody<Owner> {
   /** The file that holds the body already. */
   readonly path?: string | undefined
-  readonly chunks: readonly Uint8Array[]
   readonly format: InputFormat
-  readonly owners: readonly { readonly owner: Owner; readonly lines: LineRange }[]
+  readonly owners: readonly OwnedLines<Owner>[]
+}
+
+export interface OwnedLines<Owner> {
+  readonly owner: Owner
+  readonly lines: LineRange
+  readonly chunks: readonly Uint8Array[]
 }
 
 interface OwnedBody<Owner> {
@@ -27,34 +36,51 @@ interface OwnedBody<Owner> {
   readonly format: InputFormat
 }
 
-const EVERY_LINE: LineRange = { start: 0, endExclusive: Number.MAX_SAFE_INTEGER }
+export const EVERY_LINE: LineRange = { start: 0, endExclusive: Number.MAX_SAFE_INTEGER }
 const NEWLINE = Buffer.from('\n')
 
-/** Puts small NDJSON bodies behind each other, so that many requests are read as one file. Others stand alone. Pure. */
+/**
+ * Puts small NDJSON bodies behind each other, so that many requests are read as one file. Others stand alone, and so does
+ * one that is not UTF-8: the engine refuses it, and would refuse its neighbours with it. Pure.
+ */
 export function mergeBodies<Owner>(bodies: readonly OwnedBody<Owner>[]): MergedBody<Owner>[] {
   const merged: MergedBody<Owner>[] = []
-  const chunks: Uint8Array[] = []
-  const owners: { owner: Owner; lines: LineRange }[] = []
+  const owners: OwnedLines<Owner>[] = []
   let line = 1
   for (const { owner, body, format } of bodies) {
-    if (body.kind === 'file') merged.push({ path: body.path, chunks: [], format, owners: [{ owner, lines: EVERY_LINE }] })
-    else if (format !== 'ndjson') merged.push({ chunks: body.chunks, format, owners: [{ owner, lines: EVERY_LINE }] })
+    const alone = body.kind === 'file' ? [] : body.chunks
+    const text = body.kind === 'bytes' && format === 'ndjson' ? plainLines(body.chunks) : undefined
+    if (text === undefined)
+      merged.push({
+        path: body.kind === 'file' ? body.path : undefined,
+        format,
+        owners: [{ owner, lines: EVERY_LINE, chunks: alone }],
+      })
     else {
       const start = line
-      for (const chunk of body.chunks) {
-        chunks.push(chunk)
-        line += countNewlines(chunk)
-      }
-      const last = body.chunks.at(-1)
-      if (last && last.at(-1) !== 0x0a) {
-        chunks.push(NEWLINE)
-        line++
-      }
-      owners.push({ owner, lines: { start, endExclusive: line } })
+      for (const chunk of text) line += countNewlines(chunk)
+      owners.push({ owner, lines: { start, endExclusive: line }, chunks: text })
     }
   }
-  if (owners.length > 0) merged.push({ chunks, format: 'ndjson', owners })
+  if (owners.length > 0) merged.push({ format: 'ndjson', owners })
   return merged
+}
+
+/**
+ * NDJSON whose lines end with a line feed and nothing else, the last one too, without a byte order mark. The engine takes
+ * a carriage return for the end of a line where it sees fit, and then lines can no longer be told apart by their number;
+ * inside a line it is white space, as a tab is.
+ *
+ * @returns `undefined` when it is not UTF-8.
+ */
+function plainLines(chunks: readonly Uint8Array[]): readonly Uint8Array[] | undefined {
+  const [first] = chunks
+  let text = chunks.length === 1 && first ? Buffer.from(first.buffer, first.byteOffset, first.byteLength) : Buffer.concat(chunks)
+  if (!isUtf8(text)) return undefined
+  if (text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) text = text.subarray(3)
+  if (text.includes(0x0d)) text = Buffer.from(text.toString('latin1').replaceAll('\r\n', '\n').replaceAll('\r', '\t'), 'latin1')
+  if (text.length === 0) return []
+  return text.at(-1) === 0x0a ? [text] : [text, NEWLINE]
 }
 
 /** What an owner's lines became. */
@@ -63,6 +89,8 @@ export interface OwnedRows<Owner> {
   readonly rows: number
   /** Lines are counted from the owner's own first one. */
   readonly rejects: readonly RejectedLine[]
+  /** A query of the owner's rows. */
+  select(): string
   /** Keeps the owner's rows out of what is written. */
   leaveOut(): void
 }
@@ -86,30 +114,32 @@ export async function stageParts<Owner>(
   const owned: OwnedRows<Owner>[] = []
   const failed: { owner: Owner; error: unknown }[] = []
   const staged: { rows: StagedRows; without: LineRange[]; owners: number }[] = []
+  const stage = async (part: Part<Owner>): Promise<void> => {
+    const rows = await readPart(session, spool, part, fields)
+    const entry = { rows, without: [] as LineRange[], owners: part.owners.length }
+    staged.push(entry)
+    for (const { owner, lines } of part.owners) {
+      const rejects = rows.rejects.filter(({ line }) => line >= lines.start && line < lines.endExclusive)
+      owned.push({
+        owner,
+        rows: await rowsOf(session, rows, part, lines),
+        rejects: rejects.map((reject) => ({
+          ...reject,
+          line: lines.start > 1 ? reject.line - lines.start + 1 : reject.line,
+        })),
+        select: () => (part.owners.length === 1 ? rows.select() : rows.selectRange(lines)),
+        leaveOut: () => void entry.without.push(lines),
+      })
+    }
+  }
   for (const part of parts) {
     try {
-      const input = await openInput(session, spool, part.format, part.path)
-      try {
-        const rows = await stageRows(session, readerFor(input, fields), fields, input.format)
-        const entry = { rows, without: [] as LineRange[], owners: part.owners.length }
-        staged.push(entry)
-        for (const { owner, lines } of part.owners) {
-          const rejects = rows.rejects.filter(({ line }) => line >= lines.start && line < lines.endExclusive)
-          owned.push({
-            owner,
-            rows: await rowsOf(session, rows, part, lines),
-            rejects: rejects.map((reject) => ({
-              ...reject,
-              line: lines.start > 1 ? reject.line - lines.start + 1 : reject.line,
-            })),
-            leaveOut: () => void entry.without.push(lines),
-          })
-        }
-      } finally {
-        await input.release()
-      }
+      await stage(part)
     } catch (error) {
-      for (const { owner } of part.owners) failed.push({ owner, error })
+      const apart = part.owners.length > 1 ? await part.apart?.() : undefined
+      if (!apart) failed.push(...part.owners.map(({ owner }) => ({ owner, error })))
+      for (const alone of apart ?? [])
+        await stage(alone).catch((own: unknown) => failed.push(...alone.owners.map(({ owner }) => ({ owner, error: own }))))
     }
   }
   return {
@@ -122,6 +152,21 @@ export async function stageParts<Owner>(
     drop: async () => {
       for (const { rows } of staged) await rows.drop()
     },
+  }
+}
+
+async function readPart<Owner>(session: Session, spool: Spool, part: Part<Owner>, fields: readonly StructField[]) {
+  const input = await openInput(session, spool, part.format, part.path)
+  try {
+    const rows = await stageRows(session, readerFor(input, fields), fields, input.format)
+    const last = part.owners.at(-1)?.lines.endExclusive ?? 1
+    if (part.owners.length > 1 && rows.places !== last - 1) {
+      await rows.drop()
+      throw new DeltaError('ROWS_INVALID', 'the lines of several requests cannot be told apart')
+    }
+    return rows
+  } finally {
+    await input.release()
   }
 }
 

@@ -1,25 +1,36 @@
 import { DeltaError } from '../base/errors.js'
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
 import { duckdbType, jsonStructure } from '../engine/types.js'
-import { field, type StructField } from '../protocol/schema.js'
+import { type DataType, field, type StructField } from '../protocol/schema.js'
+import { type CsvDialect, csvLineOf, csvLinesOf } from './csv-text.js'
 import type { InputFormat } from './formats.js'
 
-/** How the lines of a file become rows. */
+/** How the lines of a file become rows. A row without a value that the table must have is no row. */
 export interface RowReader {
   /** A query with `r`, a row as a struct of all the table's columns, NULL for a line that is no row; and `raw`, that line. */
   readonly sql: string
-  /** An expression over `raw` that reads rows with fewer fields than the others; NULL for a line that is no row. */
-  readonly secondChance?: string | undefined
+  /**
+   * A query with `place`, `r` and `raw`, over one with `place` and `raw`: reads rows with fewer fields than the others.
+   * `r` is NULL for a line that is no row.
+   */
+  readonly secondChance?: ((lines: string) => string) | undefined
   /** The number of the first row's line. */
   readonly firstLine: number
+  /** The lines of rows at some places, from 0, where a row may be longer than a line. */
+  readonly linesOf?: ((places: ReadonlySet<number>) => Promise<ReadonlyMap<number, number>>) | undefined
+  /** The line of the record that the engine counts as its `nth`. */
+  readonly lineOf?: ((nth: number) => Promise<number>) | undefined
 }
 
-const LINE_BYTES_MAX = 16 * 1024 * 1024
+export const LINE_BYTES_MAX = 16 * 1024 * 1024
+
+/** What a line does not hold: the engine wants to know what parts one, and would cut it there. */
+const NO_DELIMITER = '\x01\x02\x03\x04'
 
 /** The lines of a text file as they come, blank ones as NULL. */
 export function lines(file: string): string {
   return (
-    `read_csv(${globLiteral(file)}, columns = {'line': 'VARCHAR'}, delim = '\\x01', quote = '', escape = '', header = false, ` +
+    `read_csv(${globLiteral(file)}, columns = {'line': 'VARCHAR'}, delim = '${NO_DELIMITER}', quote = '', escape = '', header = false, ` +
     `auto_detect = false, max_line_size = ${LINE_BYTES_MAX}, strict_mode = false)`
   )
 }
@@ -42,17 +53,81 @@ export function jsonArrayReader(file: string, fields: readonly StructField[], fi
 
 function jsonReader(linesQuery: string, fields: readonly StructField[], firstFields: readonly string[]): RowReader {
   const present = fields.filter((f) => firstFields.includes(f.name))
-  const row = rowType(fields)
-  const strict = (line: string, some: readonly StructField[]) => `json_transform_strict(${line}, ${literal(jsonStructure(some))})`
-  const known = `[${fields.map((f) => literal(f.name)).join(', ')}]`
-  const nulls = literal(JSON.stringify(Object.fromEntries(fields.map((f) => [f.name, null]))))
-  const r = `TRY(CASE WHEN len(json_keys(line)) = ${present.length} THEN ${strict('line', present)} END)`
+  const names = literal(JSON.stringify(fields.map((f) => f.name)))
+  const strict = (line: string, some: readonly StructField[]) =>
+    `TRY(CASE WHEN ${nestedAreKnown(line, fields)} THEN json_transform_strict(${line}, ${literal(jsonStructure(some.map(asText)))}) END)`
+  const s = `CASE WHEN TRY(len(json_keys(line))) = ${present.length} THEN ${strict('line', present)} END`
+  const first = present.length === 0 ? `NULL::${rowType(fields)}` : rowOf(fields, present)
+  // What a line does not mention is NULL.
+  const missing = `array_to_string(list_transform(list_filter(${names}::JSON::VARCHAR[], lambda name: NOT list_contains(keys, name)), lambda name: to_json(name)::VARCHAR || ':null'), ',')`
+  const rest = "substr(ltrim(raw, ' ' || chr(9) || chr(10) || chr(13)), 2)"
+  const filled = `CASE WHEN keys IS NULL THEN NULL WHEN len(keys) = 0 THEN '{' || ${missing} || '}' WHEN ${missing} = '' THEN raw ELSE '{' || ${missing} || ',' || ${rest} END`
   return {
-    sql: `SELECT r${present.length === fields.length ? '' : `::${row} AS r`}, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${present.length === 0 ? `NULL::${row}` : r} AS r FROM (${linesQuery}))`,
-    secondChance:
-      `TRY(CASE WHEN json_type(raw) = 'OBJECT' AND list_has_all(${known}, json_keys(raw)) ` +
-      `THEN ${strict(`json_merge_patch(${nulls}, raw)`, fields)} END)::${row}`,
+    sql: `SELECT r, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${first} AS r FROM (SELECT line, ${present.length === 0 ? 'NULL' : s} AS s FROM (${linesQuery})))`,
+    secondChance: (lines) =>
+      `SELECT place, raw, ${rowOf(fields, fields)} AS r FROM (SELECT place, raw, ${strict('filled', fields)} AS s FROM (SELECT place, raw, ${filled} AS filled FROM (` +
+      `SELECT place, raw, CASE WHEN type = 'OBJECT' AND list_has_all(${names}::JSON::VARCHAR[], keys) THEN keys END AS keys FROM (` +
+      // One thing inside each TRY: what stands in it twice, the engine works out before and outside of it.
+      `SELECT place, raw, TRY(json_type(raw)) AS type, TRY(json_keys(raw)) AS keys FROM (${lines})))))`,
     firstLine: 1,
+  }
+}
+
+/** A row out of `s`, a struct of the fields that are present. NULL where a value does not fit, or one that must be there is not. */
+function rowOf(fields: readonly StructField[], present: readonly StructField[]): string {
+  const members = fields.map(
+    (f) => `${ident(f.name)} := ${present.includes(f) ? textOrValue(f, `s.${ident(f.name)}`) : `NULL::${duckdbType(f.type)}`}`,
+  )
+  const wholes = present.filter(isWhole).map((f) => fitsWhole(`s.${ident(f.name)}`, f))
+  const required = fields
+    .filter((f) => !f.nullable)
+    .map((f) => (present.includes(f) ? `s.${ident(f.name)} IS NOT NULL` : 'false'))
+  return `CASE WHEN ${['s IS NOT NULL', ...required, ...wholes].join(' AND ')} THEN struct_pack(${members.join(', ')}) END`
+}
+
+/** The engine rounds 1.5 to a whole number, and takes true for 1. So whole numbers come as text, and are looked at. */
+function asText(f: StructField): StructField {
+  return isWhole(f) ? { ...f, type: 'string' } : f
+}
+
+function textOrValue(f: StructField, value: string): string {
+  return isWhole(f) ? `TRY_CAST(${value} AS ${duckdbType(f.type)})` : value
+}
+
+function isWhole({ type }: StructField): boolean {
+  return type === 'long' || type === 'integer' || type === 'short' || type === 'byte'
+}
+
+/** Whether a text is NULL or a whole number of the column's range, however it is written. */
+function fitsWhole(text: string, f: StructField): string {
+  const value = `TRY_CAST(${text} AS ${duckdbType(f.type)})`
+  const plain = `NOT (contains(${text}, '.') OR contains(lower(${text}), 'e'))`
+  return `(${text} IS NULL OR (${value} IS NOT NULL AND (${plain} OR ${value} = TRY_CAST(${text} AS DOUBLE))))`
+}
+
+/** Whether structs hold no field that the table does not have: the engine would drop it quietly. */
+function nestedAreKnown(line: string, fields: readonly StructField[]): string {
+  const conditions = fields
+    .flatMap((f) => structsIn(f.type, `$.${JSON.stringify(f.name)}`))
+    .map(({ path, names, isMany }) => {
+      const keys = `json_keys(${line}, ${literal(path)})`
+      return `coalesce(list_has_all(${list(names)}, ${isMany ? `flatten(${keys})` : keys}), true)`
+    })
+  return conditions.join(' AND ') || 'true'
+}
+
+function structsIn(type: DataType, path: string): { path: string; names: readonly string[]; isMany: boolean }[] {
+  if (typeof type === 'string') return []
+  switch (type.type) {
+    case 'struct':
+      return [
+        { path, names: type.fields.map((f) => f.name), isMany: path.includes('*') },
+        ...type.fields.flatMap((f) => structsIn(f.type, `${path}.${JSON.stringify(f.name)}`)),
+      ]
+    case 'array':
+      return structsIn(type.elementType, `${path}[*]`)
+    case 'map':
+      return structsIn(type.valueType, `${path}.*`)
   }
 }
 
@@ -98,7 +173,8 @@ export function accessLogReader(file: string, fields: readonly StructField[], fo
   }
   const request = `regexp_extract(m.request, '^([A-Z]+) ([^ ?]+)(?:\\?(\\S*))?(?: (HTTP/[0-9.]+))?$', ['method', 'path', 'query', 'protocol'])`
   const members = fields.map((f) => `${ident(f.name)} := (${parsed[f.name] ?? 'NULL'})::${duckdbType(f.type)}`)
-  const r = `CASE WHEN matched AND t IS NOT NULL THEN struct_pack(${members.join(', ')}) END`
+  const required = fields.filter((f) => !f.nullable).map((f) => ` AND (${parsed[f.name] ?? 'NULL'}) IS NOT NULL`)
+  const r = `CASE WHEN matched AND t IS NOT NULL${required.join('')} THEN struct_pack(${members.join(', ')}) END`
   return {
     sql:
       `SELECT r, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${r} AS r FROM (SELECT *, ${request} AS q, ` +
@@ -109,33 +185,57 @@ export function accessLogReader(file: string, fields: readonly StructField[], fo
 }
 
 /** Comma-separated values with a header. Empty is NULL. */
-export function csvReader(file: string, fields: readonly StructField[], header: readonly string[]): RowReader {
+export function csvReader(file: string, fields: readonly StructField[], dialect: CsvDialect): RowReader {
+  const { header } = dialect
+  if (header.length === 0) return { sql: `SELECT NULL::${rowType(fields)} AS r, NULL::VARCHAR AS raw WHERE false`, firstLine: 1 }
   const members = fields.map((f) => {
     const type = duckdbType(f.type)
     return `${ident(f.name)} := ${header.includes(f.name) ? `TRY_CAST(${ident(f.name)} AS ${type})` : `NULL::${type}`}`
   })
   const given = fields.filter((f) => header.includes(f.name) && f.type !== 'string')
-  const bad =
-    given
-      .map((f) => `(${ident(f.name)} IS NOT NULL AND TRY_CAST(${ident(f.name)} AS ${duckdbType(f.type)}) IS NULL)`)
-      .join(' OR ') || 'false'
-  const raw = `concat_ws(',', ${header.map(ident).join(', ')})`
+  const misfits = given.map((f) =>
+    isWhole(f)
+      ? `NOT ${fitsWhole(ident(f.name), f)}`
+      : `(${ident(f.name)} IS NOT NULL AND TRY_CAST(${ident(f.name)} AS ${duckdbType(f.type)}) IS NULL)`,
+  )
+  const missing = fields.filter((f) => !f.nullable).map((f) => (header.includes(f.name) ? `${ident(f.name)} IS NULL` : 'true'))
+  const bad = [...misfits, ...missing].join(' OR ') || 'false'
+  const raw = `array_to_string([${header.map((name) => `coalesce(${ident(name)}, '')`).join(', ')}], ${literal(dialect.delimiter)})`
   return {
-    sql: `SELECT CASE WHEN NOT bad THEN struct_pack(${members.join(', ')}) END AS r, CASE WHEN bad THEN ${raw} END AS raw FROM (SELECT *, (${bad}) AS bad FROM ${csvScan(file)})`,
-    firstLine: 2,
+    // A row of empty values is a row all the same: its text must not be taken for a blank line.
+    sql: `SELECT CASE WHEN NOT "__bad" THEN struct_pack(${members.join(', ')}) END AS r, CASE WHEN "__bad" THEN ${raw} || CASE WHEN ${raw} = '' THEN '""' ELSE '' END END AS raw FROM (SELECT *, (${bad}) AS "__bad" FROM ${csvScan(file, dialect)})`,
+    firstLine: 2 + dialect.blankLines,
+    linesOf: (places) => csvLinesOf(file, dialect, places),
+    lineOf: (nth) => csvLineOf(file, nth),
   }
 }
 
-export function csvScan(file: string): string {
-  return `read_csv(${globLiteral(file)}, header = true, all_varchar = true, max_line_size = ${LINE_BYTES_MAX})`
+export function csvScan(file: string, dialect: CsvDialect): string {
+  const columns = dialect.header.map((name) => `${literal(name)}: 'VARCHAR'`)
+  return (
+    `read_csv(${globLiteral(file)}, auto_detect = false, header = true, columns = {${columns.join(', ')}}, ` +
+    `${csvOptions(dialect)}, strict_mode = true, max_line_size = ${LINE_BYTES_MAX})`
+  )
+}
+
+/** Nothing is left to guessing: a guessed comment or preamble would drop rows without a word. */
+export function csvOptions({ delimiter, blankLines }: CsvDialect): string {
+  return `delim = ${literal(delimiter)}, quote = '"', escape = '"', comment = '', skip = ${blankLines}`
 }
 
 /** Parquet files; types are cast where that loses nothing. */
 export function parquetReader(files: readonly string[], fields: readonly StructField[], present: readonly string[]): RowReader {
-  const members = fields.map(
-    (f) => `${ident(f.name)} := ${present.includes(f.name) ? ident(f.name) : 'NULL'}::${duckdbType(f.type)}`,
-  )
-  return { sql: `SELECT struct_pack(${members.join(', ')}) AS r, NULL::VARCHAR AS raw FROM ${parquetScan(files)}`, firstLine: 1 }
+  const given = fields.filter((f) => present.includes(f.name))
+  const members = fields.map((f) => `${ident(f.name)} := ${given.includes(f) ? ident(f.name) : 'NULL'}::${duckdbType(f.type)}`)
+  const misfits = given.filter(isWhole).map((f) => `${ident(f.name)}::${duckdbType(f.type)} <> ${ident(f.name)}`)
+  const missing = fields.filter((f) => !f.nullable).map((f) => (given.includes(f) ? `${ident(f.name)} IS NULL` : 'true'))
+  const conditions = [...misfits, ...missing].map((condition) => `coalesce(${condition}, false)`).join(' OR ')
+  const row = `struct_pack(${members.join(', ')})`
+  const sql =
+    conditions === ''
+      ? `SELECT ${row} AS r, NULL::VARCHAR AS raw FROM ${parquetScan(files)}`
+      : `SELECT CASE WHEN NOT "__bad" THEN ${row} END AS r, CASE WHEN "__bad" THEN to_json("__row")::VARCHAR END AS raw FROM (SELECT *, (${conditions}) AS "__bad", "__row" FROM ${parquetScan(files)} AS "__row")`
+  return { sql, firstLine: 1 }
 }
 
 export function parquetScan(files: readonly string[]): string {

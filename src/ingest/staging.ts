@@ -4,7 +4,7 @@ import { ident } from '../engine/sql-text.js'
 import type { StructField } from '../protocol/schema.js'
 import type { InputFormat } from './formats.js'
 import { lineReason } from './line-reason.js'
-import { type RowReader, rowType } from './readers.js'
+import { LINE_BYTES_MAX, type RowReader, rowType } from './readers.js'
 
 /** A line that is no row. */
 export interface RejectedLine {
@@ -23,6 +23,8 @@ export interface LineRange {
 
 /** Rows that were read and checked, held in the engine until they are written. */
 export interface StagedRows {
+  /** All lines. */
+  readonly places: number
   /** All lines that hold something. */
   readonly lines: number
   /** By line. */
@@ -37,6 +39,9 @@ export interface StagedRows {
 /** More broken lines than this, and the data is taken for something else. */
 export const REJECTS_MAX = 10_000
 const RAW_CHARACTERS_MAX = 1000
+/** What is looked at for the reason; longer lines are looked at whole, as long as they are few. */
+const REASON_CHARACTERS_MAX = 4000
+const LONG_REASONS_MAX = 100
 
 let stagings = 0
 
@@ -62,17 +67,19 @@ export async function stageRows(
     await session.run(`DROP TABLE IF EXISTS ${second}`)
   }
   try {
-    await unreadable(format, () => session.run(`CREATE TEMP TABLE ${first} AS ${reader.sql}`, { signal }))
+    await unreadable(reader, format, () => session.run(`CREATE TEMP TABLE ${first} AS ${reader.sql}`, { signal }))
     const filled = "raw IS NOT NULL AND trim(raw, ' ' || chr(9) || chr(13)) <> ''"
-    const [counts] = await session.rows<{ lines: bigint; odd: bigint }>(
-      `SELECT count(*) FILTER (r IS NOT NULL OR (${filled})) AS lines, count(*) FILTER (r IS NULL AND (${filled})) AS odd FROM ${first}`,
+    const [counts] = await session.rows<{ places: bigint; lines: bigint; odd: bigint }>(
+      `SELECT count(*) AS places, count(*) FILTER (r IS NOT NULL OR (${filled})) AS lines, count(*) FILTER (r IS NULL AND (${filled})) AS odd FROM ${first}`,
     )
     const odd = Number(counts?.odd ?? 0)
-    if (odd > 0)
-      await session.run(
-        `CREATE TEMP TABLE ${second} AS SELECT rowid AS place, ${reader.secondChance ?? `NULL::${rowType(fields)}`} AS r, raw FROM ${first} WHERE r IS NULL AND (${filled})`,
-        { signal },
-      )
+    if (odd > 0) {
+      const lines = `SELECT rowid AS place, raw FROM ${first} WHERE r IS NULL AND (${filled})`
+      const again = reader.secondChance
+        ? reader.secondChance(lines)
+        : `SELECT place, NULL::${rowType(fields)} AS r, raw FROM (${lines})`
+      await session.run(`CREATE TEMP TABLE ${second} AS ${again}`, { signal })
+    }
     const rejects = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
     const rows = (condition: string) => {
       const firstRows = `SELECT rowid AS place, r FROM ${first}`
@@ -82,6 +89,7 @@ export async function stageRows(
     const places = ({ start, endExclusive }: LineRange) =>
       `place >= ${start - reader.firstLine} AND place < ${endExclusive - reader.firstLine}`
     return {
+      places: Number(counts?.places ?? 0),
       lines: Number(counts?.lines ?? 0),
       rejects,
       select: (without = []) => rows(without.map((range) => ` AND NOT (${places(range)})`).join('')),
@@ -101,8 +109,12 @@ async function rejectsOf(
   fields: readonly StructField[],
   format: InputFormat,
 ) {
-  const rows = await session.rows<{ place: bigint; raw: string }>(
-    `SELECT place, left(raw, ${RAW_CHARACTERS_MAX * 4}) AS raw FROM ${ident(table)} WHERE r IS NULL ORDER BY place LIMIT ${REJECTS_MAX + 1}`,
+  const bad = `FROM ${ident(table)} WHERE r IS NULL`
+  // One thing inside a TRY: what stands in it twice, the engine works out before and outside of it.
+  const keys = format === 'ndjson' || format === 'json' ? 'TRY(json_keys(raw))' : 'NULL::VARCHAR[]'
+  const rows = await session.rows<{ place: bigint; start: string; whole: boolean; repeated: boolean | null }>(
+    `SELECT place, left(raw, ${REASON_CHARACTERS_MAX}) AS start, length(raw) <= ${REASON_CHARACTERS_MAX} AS whole, ` +
+      `len(keys) > len(list_distinct(keys)) AS repeated FROM (SELECT place, raw, ${keys} AS keys ${bad} ORDER BY place LIMIT ${REJECTS_MAX + 1}) ORDER BY place`,
   )
   if (rows.length > REJECTS_MAX)
     throw new DeltaError(
@@ -113,23 +125,57 @@ async function rejectsOf(
         hint: 'is this the right format, and the right table?',
       },
     )
-  return rows.map(({ place, raw }) => ({
-    line: Number(place) + reader.firstLine,
-    reason: lineReason(format, raw, fields),
-    raw: raw.slice(0, RAW_CHARACTERS_MAX),
-  }))
+  const linesOf = await reader.linesOf?.(new Set(rows.map(({ place }) => Number(place))))
+  const rejects: RejectedLine[] = []
+  for (const [index, { place, start, whole, repeated }] of rows.entries()) {
+    const isLookedAt = whole || index < LONG_REASONS_MAX
+    const text = isLookedAt && !whole ? await wholeLine(session, bad, place) : start
+    rejects.push({
+      line: linesOf?.get(Number(place)) ?? Number(place) + reader.firstLine,
+      reason: isLookedAt ? lineReason(format, text, fields, repeated === true) : 'not a row of this table',
+      raw: start.slice(0, RAW_CHARACTERS_MAX),
+    })
+  }
+  return rejects
 }
 
-async function unreadable<T>(format: InputFormat, work: () => Promise<T>): Promise<T> {
+async function wholeLine(session: Session, bad: string, place: bigint): Promise<string> {
+  const [found] = await session.rows<{ raw: string }>(`SELECT raw ${bad} AND place = ${place}`)
+  return found?.raw ?? ''
+}
+
+/** What the engine says of a text that it cannot read, with the line it stopped at. */
+async function unreadable<T>(reader: RowReader, format: InputFormat, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {
     if (!isDeltaError(cause, 'invalid', 'corrupt')) throw cause
+    const nth = /^CSV Error on Line: (\d+)/.exec(cause.message)?.[1]
+    const reason = readingReason(cause.message)
+    if (nth === undefined)
+      throw new DeltaError('ROWS_INVALID', `the data cannot be read as ${format}: ${reason}`, { format }, { cause })
+    const line = (await reader.lineOf?.(Number(nth))) ?? Number(nth)
     throw new DeltaError(
       'ROWS_INVALID',
-      `the data cannot be read as ${format}: ${cause.message.split('\n')[0]}`,
-      { format },
-      { cause },
+      `line ${line}: ${reason}`,
+      { format, rejected: 1, lines: [{ line, reason, raw: '' }] },
+      { cause, hint: 'mend the line and send all of them again: nothing was taken' },
     )
   }
+}
+
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/Expected Number of Columns: (\d+) Found: (\d+)/, 'it has $2 values, and the header names $1'],
+  [/unterminated quote/, 'a quote does not end, or has text behind it'],
+  [/Invalid unicode/, 'not UTF-8'],
+  [/Maximum line size/, `longer than ${LINE_BYTES_MAX / 2 ** 20} MiB`],
+  [/reached an invalid state/, 'its lines end in different ways, or a quote is out of place'],
+]
+
+function readingReason(message: string): string {
+  for (const [pattern, reason] of REASONS) {
+    const match = pattern.exec(message)
+    if (match) return reason.replace(/\$(\d)/g, (_, index: string) => match[Number(index)] ?? '')
+  }
+  return message.split('\n')[0] ?? ''
 }

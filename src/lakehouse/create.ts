@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { Action, Metadata } from '../protocol/actions.js'
 import { requiredProtocol } from '../protocol/features.js'
-import { checkNewProperties, tableProperties } from '../protocol/properties.js'
+import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { checkNames, field, findField, type StructField, type StructType } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -30,7 +30,8 @@ const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
  * @throws {DeltaError} `ARGUMENT_INVALID`, `TYPE_UNSUPPORTED`, `FEATURE_UNSUPPORTED`.
  */
 export function checkDesign(design: TableDesign): CheckedDesign {
-  const { fields, properties = {} } = design
+  const { fields } = design
+  const properties = canonicalProperties(design.properties ?? {})
   if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
   checkNames(fields, 'ARGUMENT_INVALID')
   for (const { name } of fields)
@@ -43,6 +44,9 @@ export function checkDesign(design: TableDesign): CheckedDesign {
           hint: 'such names need column mapping, which this table does not have: choose another name',
         },
       )
+  for (const { name, nullable, type } of fields)
+    if (!nullable && typeof type !== 'string')
+      throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep NOT NULL on arrays, maps and structs', { column: name })
   checkNewProperties(properties)
   const schema: StructType = { type: 'struct', fields }
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))

@@ -52,6 +52,7 @@ export class Lakehouse {
   private readonly store: ObjectStore
   private readonly options: LakehouseOptions
   private readonly host: TableHost
+  private readonly withoutLocations: TableHost
   private readonly opened = new Map<string, { readonly delta: DeltaTable; readonly table: Table }>()
   private readonly outside = new Map<string, DeltaTable>()
   private closed = false
@@ -79,6 +80,11 @@ export class Lakehouse {
       tableClosed: async () => undefined,
       existingFile,
       readFile,
+    }
+    this.withoutLocations = {
+      ...this.host,
+      find: async (request) => this.find(refuseLocation(request)),
+      pin: async (request, signal) => this.pin(refuseLocation(request), signal),
     }
   }
 
@@ -117,7 +123,7 @@ export class Lakehouse {
     let result: QueryResult | undefined
     for (const statement of statements) {
       await result?.close()
-      result = await runStatement(this, this.host, statement, options)
+      result = await runStatement(this, options.locations === false ? this.withoutLocations : this.host, statement, options)
     }
     return result as QueryResult
   }
@@ -219,6 +225,7 @@ export class Lakehouse {
     return new DeltaTable({
       store,
       database: this.host.engines.work,
+      engineFor: this.host.engines.forBytes,
       spool: this.host.engines.spool,
       events,
       clock: this.host.clock,
@@ -253,13 +260,7 @@ export class Lakehouse {
   }
 
   private async findLocation(uri: string): Promise<DeltaTable | undefined> {
-    if (!this.locations)
-      throw new DeltaError(
-        'SQL_FORBIDDEN',
-        'SQL here names tables of the lakehouse, not locations',
-        {},
-        { hint: 'use the name of a table' },
-      )
+    if (!this.locations) refuseLocation({ schema: 'delta', name: uri })
     const delta = this.outside.get(uri) ?? this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
     this.outside.set(uri, delta)
     return (await delta.exists()) ? delta : undefined
@@ -280,6 +281,12 @@ export class Lakehouse {
   private checkOpen(): void {
     if (this.closed) throw new DeltaError('CLOSED', 'the lakehouse is closed')
   }
+}
+
+function refuseLocation(request: TableRequest): TableRequest {
+  if (request.schema !== 'delta') return request
+  const hint = 'use the name of a table'
+  throw new DeltaError('SQL_FORBIDDEN', 'SQL here names tables of the lakehouse, not locations', {}, { hint })
 }
 
 function isTableName(name: string): boolean {

@@ -16,7 +16,7 @@ export interface LakehouseOptions {
   readonly tempFolder?: string | undefined
   /** What the cache of remote files may hold, in bytes. @defaultValue 4 GiB */
   readonly cacheBytesMax?: number | undefined
-  /** Whether SQL may name tables by location (``delta.`s3://…` ``). Off for SQL that strangers write. @defaultValue true */
+  /** Whether SQL may name tables by location (``delta.`s3://…` ``). @defaultValue true */
   readonly locations?: boolean | undefined
   /** How long a group of concurrent ingest requests is gathered, in milliseconds, 0 to 100. @defaultValue 5 */
   readonly lingerMs?: number | undefined
@@ -36,6 +36,8 @@ export interface SqlOptions {
   readonly signal?: AbortSignal | undefined
   /** Refuse every statement but queries. @defaultValue false */
   readonly readOnly?: boolean | undefined
+  /** Whether this text may name tables by location; off for text that strangers wrote. @defaultValue the lakehouse's setting */
+  readonly locations?: boolean | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 

@@ -152,15 +152,10 @@ export async function commandResult(
 }
 
 /** Partition columns cost a join, so they are only given where the query reads one. */
-function viewSql(planned: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
-  const { snapshot, columns } = planned
-  const isNeeded = (name: string) => columns === undefined || columns.has(name.toLowerCase())
-  const anyPartition = snapshot.partitionColumns.some(isNeeded)
-  const fields = snapshot.schema.fields.filter((f) => anyPartition || !snapshot.partitionColumns.includes(f.name))
-  return scanSql(
-    { fields: fields.length > 0 ? fields : snapshot.schema.fields, partitionColumns: snapshot.partitionColumns },
-    files,
-  )
+function viewSql({ snapshot, columns }: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
+  const { partitionColumns } = snapshot
+  const unread = new Set(partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
+  return scanSql({ fields: snapshot.schema.fields, partitionColumns, unread }, files)
 }
 
 function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {

@@ -10,7 +10,7 @@ export function renderTable(
   isCut: boolean,
 ): string {
   const table = new CliTable({
-    head: columns.map((column) => column.name),
+    head: columns.map((column) => cell(column.name)),
     colAligns: columns.map((column) => (isNumeric(column.type) ? 'right' : 'left')),
     style: { head: [], border: [], compact: true },
   })
@@ -29,7 +29,7 @@ export function renderMarkdown(
   const rows = values[0]?.length ?? 0
   const body = Array.from({ length: rows }, (_, row) => line(values.map((column) => cell(column[row] ?? null))))
   const rule = columns.map((column) => (isNumeric(column.type) ? '---:' : '---'))
-  return `${[line(columns.map((column) => column.name)), line(rule), ...body].join('\n')}\n${isCut ? `\n${footer(rows, isCut)}\n` : ''}`
+  return `${[line(columns.map((column) => cell(column.name))), line(rule), ...body].join('\n')}\n${isCut ? `\n${footer(rows, isCut)}\n` : ''}`
 }
 
 function footer(rows: number, isCut: boolean): string {
@@ -39,7 +39,7 @@ function footer(rows: number, isCut: boolean): string {
 function cell(value: string | null): string {
   if (value === null) return 'NULL'
   const line = value.replace(/[\n\r\t]/g, ' ').replace(/\p{Cc}/gu, '\ufffd')
-  return line.length > CELL_CHARACTERS_MAX ? `${line.slice(0, CELL_CHARACTERS_MAX)}…` : line
+  return line.length > CELL_CHARACTERS_MAX ? `${line.slice(0, CELL_CHARACTERS_MAX).replace(/[\ud800-\udbff]$/, '')}…` : line
 }
 
 function isNumeric(type: string): boolean {

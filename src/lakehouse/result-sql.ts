@@ -1,4 +1,5 @@
 import { ident, literal } from '../engine/sql-text.js'
+import { jsonSql, timeSql } from './json-sql.js'
 import type { ResultColumn } from './options.js'
 
 /** Writes an answer to a file, rendered by the engine: no row is ever an object here. */
@@ -14,7 +15,7 @@ export function copySql(
     csv: 'FORMAT csv, HEADER true',
     parquet: 'FORMAT parquet, COMPRESSION snappy',
   }[format]
-  const render = format === 'parquet' ? (_: ResultColumn, name: string) => name : format === 'csv' ? renderTime : renderJson
+  const render = { json: renderJson, ndjson: renderJson, csv: renderTime, parquet: renderParquet }[format]
   return `COPY (${renamed(text, columns, render)}) TO ${literal(file)} (${options})`
 }
 
@@ -23,30 +24,39 @@ export function shownSql(text: string, columns: readonly ResultColumn[], rowsMax
   return `${renamed(text, columns, (column, name) => `(${renderTime(column, name)})::VARCHAR`)} LIMIT ${rowsMax}`
 }
 
-/** Columns by place, since an answer may have two of one name; the second is called `name_1`. */
-function renamed(text: string, columns: readonly ResultColumn[], render: (column: ResultColumn, name: string) => string): string {
-  const taken = new Map<string, number>()
-  const selected = columns.map((column, index) => {
-    const times = taken.get(column.name.toLowerCase()) ?? 0
-    taken.set(column.name.toLowerCase(), times + 1)
-    return `${render(column, `c${index}`)} AS ${ident(times === 0 ? column.name : `${column.name}_${times}`)}`
+/** An answer may have two columns of one name; the second goes by `name_1`. */
+export function distinctNames(columns: readonly ResultColumn[]): readonly ResultColumn[] {
+  const given = new Set(columns.map((column) => column.name.toLowerCase()))
+  const taken = new Set<string>()
+  return columns.map((column) => {
+    let times = 0
+    let name = column.name
+    while (taken.has(name.toLowerCase()) || (times > 0 && given.has(name.toLowerCase()))) name = `${column.name}_${++times}`
+    taken.add(name.toLowerCase())
+    return times === 0 ? column : { ...column, name }
   })
+}
+
+/** The query with its columns under these names. */
+export function namedSql(text: string, columns: readonly ResultColumn[]): string {
+  return renamed(text, columns, (_, name) => name)
+}
+
+/** The query's columns by place, each rendered. */
+function renamed(text: string, columns: readonly ResultColumn[], render: (column: ResultColumn, name: string) => string): string {
+  const selected = columns.map((column, index) => `${render(column, `c${index}`)} AS ${ident(column.name)}`)
   return `SELECT ${selected.join(', ')} FROM (${text}\n) AS q(${columns.map((_, index) => `c${index}`).join(', ')})`
 }
 
-/** Times as ISO 8601, instants in UTC; infinities stay words. */
 function renderTime({ type }: ResultColumn, name: string): string {
-  if (type === 'TIMESTAMP WITH TIME ZONE') return finite(name, `strftime(${name} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')`)
-  if (type === 'TIMESTAMP') return finite(name, `strftime(${name}, '%Y-%m-%dT%H:%M:%S.%f')`)
-  return name
+  return timeSql(type, name)
 }
 
-/** JSON has no NaN and no infinity: they are null, as `JSON.stringify` has it. */
-function renderJson(column: ResultColumn, name: string): string {
-  if (column.type === 'DOUBLE' || column.type === 'FLOAT') return `CASE WHEN isfinite(${name}) THEN ${name} END`
-  return renderTime(column, name)
+function renderJson({ type }: ResultColumn, name: string): string {
+  return jsonSql(type, name)
 }
 
-function finite(name: string, rendered: string): string {
-  return `CASE WHEN isfinite(${name}) THEN ${rendered} ELSE ${name}::VARCHAR END`
+/** Parquet has no whole numbers of 128 bits: the engine would write the nearest double. */
+function renderParquet({ type }: ResultColumn, name: string): string {
+  return type === 'HUGEINT' || type === 'UHUGEINT' ? `${name}::DECIMAL(38, 0)` : name
 }

@@ -1,13 +1,14 @@
 import { createReadStream } from 'node:fs'
 import { Table as ArrowTable, type RecordBatch, type Schema } from 'apache-arrow'
 import type { Clock } from '../base/clock.js'
+import { DeltaError } from '../base/errors.js'
 import { arrowSchema, ipcStream, recordBatches } from '../engine/arrow-out.js'
 import type { Session } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { BoundValues } from '../sql/parameters.js'
 import type { ResultColumn, ResultFormat, ScanStats } from './options.js'
 import { renderMarkdown, renderTable } from './render.js'
-import { copySql, shownSql } from './result-sql.js'
+import { copySql, distinctNames, namedSql, shownSql } from './result-sql.js'
 
 export interface ResultParts {
   readonly session: Session
@@ -46,7 +47,7 @@ export class QueryResult {
   /** @internal */
   constructor(parts: ResultParts) {
     this.parts = parts
-    this.columns = parts.columns
+    this.columns = distinctNames(parts.columns)
     this.versions = parts.versions
     this.stats = parts.stats
     this.statement = parts.statement
@@ -65,7 +66,7 @@ export class QueryResult {
   /** Arrow batches of about 64K rows, in the answer's order. */
   async *batches(): AsyncGenerator<RecordBatch, void, undefined> {
     try {
-      const { session, text, params, signal } = this.parts
+      const { session, text, params, signal } = this.readable()
       let rows = 0
       for await (const batch of recordBatches(await session.stream(text, { params, signal }), { signal })) {
         rows += batch.numRows
@@ -79,17 +80,22 @@ export class QueryResult {
 
   /** The whole answer as an Arrow table, in memory. */
   async toArrow(): Promise<ArrowTable> {
-    const schema = await this.schema()
-    const batches: RecordBatch[] = []
-    for await (const batch of this.batches()) batches.push(batch)
-    return batches.length > 0 ? new ArrowTable(batches) : new ArrowTable(schema)
+    try {
+      const schema = await this.schema()
+      const batches: RecordBatch[] = []
+      for await (const batch of this.batches()) batches.push(batch)
+      return batches.length > 0 ? new ArrowTable(batches) : new ArrowTable(schema)
+    } finally {
+      await this.close()
+    }
   }
 
   /** Every row as an object, whole numbers of 64 bits as bigint: for answers known to be small. */
   async rows<T = Record<string, unknown>>(): Promise<T[]> {
     try {
-      const { session, text, params, signal } = this.parts
-      const rows = await session.rows<T>(text, { params, signal })
+      const { session, text, params, signal } = this.readable()
+      const isPlain = this.columns.every((column, index) => column === this.parts.columns[index])
+      const rows = await session.rows<T>(isPlain ? text : namedSql(text, this.columns), { params, signal })
       this.count = rows.length
       return rows
     } finally {
@@ -106,7 +112,7 @@ export class QueryResult {
     format: ResultFormat,
     options: { readonly maxRows?: number | undefined } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    if (format === 'arrow') yield* ipcStream(await this.schema(), this.batches())
+    if (format === 'arrow') yield* this.arrowStream()
     else if (format === 'table' || format === 'markdown')
       yield Buffer.from(await this.shown(format, options.maxRows ?? SHOWN_ROWS_MAX))
     else yield* this.rendered(format)
@@ -114,7 +120,7 @@ export class QueryResult {
 
   /** The Arrow schema of the answer, without its rows. */
   async schema(): Promise<Schema> {
-    const { session, text, params, signal } = this.parts
+    const { session, text, params, signal } = this.readable()
     const empty = await session.stream(`SELECT * FROM (${text}\n) LIMIT 0`, { params, signal })
     return arrowSchema(
       this.columns.map((column) => column.name),
@@ -134,14 +140,30 @@ export class QueryResult {
     await this.close()
   }
 
+  private readable(): ResultParts {
+    if (this.closed) throw new DeltaError('CLOSED', 'an answer is read once, and not after it was closed')
+    return this.parts
+  }
+
+  private async *arrowStream(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* ipcStream(await this.schema(), this.batches())
+    } finally {
+      await this.close()
+    }
+  }
+
   private async *rendered(format: 'json' | 'ndjson' | 'csv' | 'parquet'): AsyncGenerator<Uint8Array, void, undefined> {
-    const { session, text, params, signal, spool } = this.parts
+    const { session, text, params, signal, spool } = this.readable()
     const file = spool.file(format)
     try {
       const [copied] = await session.rows<{ Count: bigint }>(copySql(text, this.columns, format, file), { params, signal })
       this.count = Number(copied?.Count ?? 0)
       await this.close()
       for await (const chunk of createReadStream(file, { signal, highWaterMark: 256 * 1024 })) yield chunk as Uint8Array
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
     } finally {
       await this.close()
       await spool.remove(file)
@@ -150,7 +172,7 @@ export class QueryResult {
 
   private async shown(format: 'table' | 'markdown', maxRows: number): Promise<string> {
     try {
-      const { session, text, params, signal } = this.parts
+      const { session, text, params, signal } = this.readable()
       const columns = (await session.columns(shownSql(text, this.columns, maxRows + 1), { params, signal })) as (
         | string
         | null

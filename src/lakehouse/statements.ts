@@ -3,7 +3,7 @@ import { field } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { Statement, TableName } from '../sql/statement.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import { checkDesign, createDeltaTable, fieldOf, type TableDesign } from './create.js'
+import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { tableDetail } from './detail.js'
 import { insertQuery, stageQuery } from './insert.js'
 import type { CreateTableOptions, OptimizeOptions, OptimizeResult, SqlOptions, TableSummary } from './options.js'
@@ -59,8 +59,9 @@ export async function runStatement(
       )
     }
     case 'optimize': {
-      const table = await existing(host, statement.table)
-      const name = nameIn(statement.table) ?? table.uri
+      await existing(host, statement.table)
+      const name = nameIn(statement.table)
+      if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is optimized by its name, not by location')
       const result = await catalog.table(await canonical(catalog, name)).optimize({ where: statement.where, signal, onProgress })
       return one(host, {
         version: ['BIGINT', result.version],
@@ -73,7 +74,9 @@ export async function runStatement(
     case 'dropTable': {
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is dropped by its name, not by location')
-      return one(host, { dropped: ['BOOLEAN', await catalog.dropTable(name, { ifExists: statement.ifExists })] })
+      return one(host, {
+        dropped: ['BOOLEAN', await catalog.dropTable(await canonical(catalog, name), { ifExists: statement.ifExists })],
+      })
     }
   }
 }
@@ -82,7 +85,7 @@ type CreateStatement = Extract<Statement, { readonly kind: 'createTable' }>
 
 async function createTable(catalog: Catalog, host: TableHost, statement: CreateStatement): Promise<QueryResult> {
   const { columns, partitionBy, properties, comment, ifNotExists } = statement
-  const { created, version } = await catalog.createTable(catalogName(statement.table), {
+  const { created, version } = await catalog.createTable(await canonical(catalog, catalogName(statement.table)), {
     columns,
     partitionBy,
     properties,
@@ -100,16 +103,18 @@ async function createTableAs(
   query: string,
   options: SqlOptions,
 ): Promise<QueryResult> {
-  const name = catalogName(statement.table)
+  const name = await canonical(catalog, catalogName(statement.table))
   const delta = catalog.deltaOf(name)
   const taken = () => new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name })
-  if (await delta.exists()) {
-    if (!statement.ifNotExists) throw taken()
-    return one(host, {
+  const there = async () =>
+    one(host, {
       created: ['BOOLEAN', false],
       version: ['BIGINT', (await delta.snapshot()).version],
       rows_added: ['BIGINT', 0],
     })
+  if (await delta.exists()) {
+    if (!statement.ifNotExists) throw taken()
+    return there()
   }
   const ready = await readyQuery(host, { text: query, params: options.params, signal: options.signal })
   try {
@@ -126,8 +131,10 @@ async function createTableAs(
     )
     const metrics = { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
     const files = staged.adds.map((add) => ({ add }))
-    if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal)))
-      throw taken()
+    if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal))) {
+      if (!statement.ifNotExists) throw taken()
+      return there()
+    }
     return one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
   } finally {
     ready.session.close()
@@ -232,8 +239,10 @@ async function existing(host: TableHost, name: TableName): Promise<DeltaTable> {
   return table
 }
 
+/** The name of the table that is there, whatever the letter case: as queries find it. */
 async function canonical(catalog: Catalog, name: string): Promise<string> {
-  return (await catalog.tables()).find((table) => table.name.toLowerCase() === name.toLowerCase())?.name ?? name
+  const same = (await catalog.tables()).filter((table) => table.name.toLowerCase() === name.toLowerCase())
+  return (same.find((table) => table.name === name) ?? same[0])?.name ?? name
 }
 
 function nameIn(table: TableName): string | undefined {

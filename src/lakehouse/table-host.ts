@@ -6,7 +6,6 @@ import type { StructField } from '../protocol/schema.js'
 import type { TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { RunContext } from './query-runner.js'
-import type { Table } from './table.js'
 
 /** What a table needs of the lakehouse around it. */
 export interface TableHost extends RunContext {
@@ -15,13 +14,18 @@ export interface TableHost extends RunContext {
   readonly lingerMs: number
   readonly spoolRoom: SpoolRoom
   /** The table that holds the lines of another which were not taken; it is made where there is none. */
-  rejectsTable(of: string): Promise<Table>
+  rejectsTable(of: string): Promise<RejectsTable>
   /** Creates a table with these columns, unless somebody else just did. */
   create(name: string, fields: readonly StructField[]): Promise<void>
-  tableClosed(table: Table): Promise<void>
+  tableClosed(): Promise<void>
   /** The path of a file to read, checked to be there. */
   existingFile(path: string): Promise<string>
   readFile(path: string): Promise<AsyncIterable<Uint8Array>>
+}
+
+/** Takes lines that were not taken elsewhere. */
+export interface RejectsTable {
+  append(ndjson: Uint8Array, options: { readonly format: 'ndjson' }): Promise<unknown>
 }
 
 /** Bounds what requests hold while they come in. */

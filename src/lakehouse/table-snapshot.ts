@@ -3,6 +3,7 @@ import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import type { Protocol } from '../protocol/actions.js'
 import { findField, type StructType } from '../protocol/schema.js'
+import { tokenize } from '../sql/tokens.js'
 import type { DeltaTable, VersionSelector } from '../table/delta-table.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import type { AsOf, SqlParameters } from './options.js'
@@ -58,7 +59,7 @@ export class TableSnapshot {
       if (!found) throw new DeltaError('ARGUMENT_INVALID', 'the table has no such column', { column: name })
       return ident(found.name)
     })
-    const text = `SELECT ${columns?.join(', ') ?? '*'} FROM "__scan"${options.where === undefined ? '' : ` WHERE ${options.where}`}`
+    const text = `SELECT ${columns?.join(', ') ?? '*'} FROM "__scan"${options.where === undefined ? '' : ` WHERE (${oneCondition(options.where)}\n)`}`
     // The version is this snapshot's, whatever the table's newest one is.
     const pinned = {
       engines: this.host.engines,
@@ -93,6 +94,18 @@ export class Scan {
   }
 }
 
+/** A condition stays inside of its brackets. */
+function oneCondition(where: string): string {
+  let depth = 0
+  for (const { kind, value } of tokenize(where)) {
+    if (kind !== 'symbol') continue
+    if (value === '(') depth++
+    if (value === ')') depth--
+    if (depth < 0) throw new DeltaError('SQL_INVALID', 'a bracket closes that was not opened', { where })
+  }
+  return where
+}
+
 /**
  * @throws {DeltaError} `ARGUMENT_INVALID` for both a version and a time, or for text that is no time.
  */
@@ -106,7 +119,10 @@ export function versionSelector({ version, timestamp }: AsOf): VersionSelector {
 function instantOf(timestamp: string | Date | number): number {
   if (typeof timestamp === 'number') return timestamp
   if (timestamp instanceof Date) return timestamp.getTime()
-  const text = timestamp.trim().replace(' ', 'T')
+  const text = timestamp
+    .trim()
+    .replace(/^(\S{10}) +/, '$1T')
+    .replace(/(T.*[+-]\d\d)$/, '$1:00')
   const zoned = /(Z|[+-]\d\d(:?\d\d)?)$/i.test(text) && text.length > 10
   const ms = Date.parse(zoned ? text : text.length <= 10 ? `${text}T00:00:00Z` : `${text}Z`)
   if (Number.isNaN(ms))

@@ -92,7 +92,7 @@ export class Table {
       )
       return { ...done, ...inserted, elapsedMs: elapsed() }
     }
-    const session = await this.delta.deps.database.session()
+    const session = await this.delta.deps.engineFor(0).session()
     const spooled: string[] = []
     try {
       const opened = await this.openAppendInput(session, input, options, spooled)
@@ -191,7 +191,7 @@ export class Table {
   async close(): Promise<void> {
     await this.group.close()
     await this.delta.close()
-    await this.host.tableClosed(this)
+    await this.host.tableClosed()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,9 +226,9 @@ export class Table {
   }
 
   private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {
-    const { spool, database } = this.delta.deps
+    const { spool, engineFor } = this.delta.deps
     const path = await spool.take(body)
-    const session = await database.session()
+    const session = await engineFor(body.sizeBytes).session()
     try {
       const input = await openInput(session, spool, format, path)
       try {

@@ -5,17 +5,33 @@ import { parseQuery, type SyntaxNode, walk } from '../sql/syntax-tree.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { RunContext } from './query-runner.js'
 
+const DECIDABLE = new Set(['COLUMN_REF', 'CONSTANT', 'COMPARISON', 'CONJUNCTION', 'OPERATOR', 'CAST', 'BETWEEN'])
+
 /**
  * A condition on partitions as one over the files relation.
  *
  * @throws {DeltaError} `ARGUMENT_INVALID` when it is about another column.
  */
 export async function fileCondition(context: RunContext, snapshot: Snapshot, where: string): Promise<string> {
-  const tree = await parseQuery(context.engines.binder, `SELECT 1 WHERE ${where}`)
-  checkAllowed(tree)
+  const tree = await parseQuery(context.engines.binder, `SELECT 1 WHERE (${where}\n)`)
+  if (checkAllowed(tree).tables.length > 0)
+    throw new DeltaError(
+      'SQL_FORBIDDEN',
+      'a condition on partitions holds no query',
+      {},
+      { hint: 'compare partition columns with constants' },
+    )
   const [statement] = tree['statements'] as readonly { readonly node: { readonly where_clause: SyntaxNode } }[]
   const condition = statement?.node.where_clause
   if (!condition) throw new DeltaError('SQL_INVALID', 'not a condition', { where })
+  // Anything else would be kept by pruning, so that more would be rewritten than was asked for.
+  walk(condition, (node) => {
+    const type = node['class'] === undefined ? undefined : String(node['class'])
+    if (type !== undefined && !DECIDABLE.has(type))
+      throw new DeltaError('ARGUMENT_INVALID', 'only comparisons with constants may choose what is optimized', {
+        found: type.toLowerCase(),
+      })
+  })
   const partitions = snapshot.partitionColumns.map((name) => name.toLowerCase())
   walk(condition, (node) => {
     const [column] = node['class'] === 'COLUMN_REF' ? (node['column_names'] as readonly string[]) : []

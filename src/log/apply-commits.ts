@@ -17,8 +17,10 @@ type FileRow = Partial<AddFile> &
 /** What a run of commits does to the relation. */
 export interface FoldedCommits {
   readonly rows: readonly FileRow[]
-  /** Removals of files that were not added by these commits. */
+  /** Removals of files that these commits had not added. */
   readonly removals: readonly FileRow[]
+  /** Those of the removals that end an earlier life: the first word on a file is the one that ends it. */
+  readonly ended: readonly FileRow[]
   /** Ends of an earlier life, for files that these commits add again. Most adds are of new files and end nothing. */
   readonly replaced: readonly FileRow[]
 }
@@ -34,8 +36,10 @@ export interface FoldedCommits {
 export function foldCommits(commits: readonly Commit[], roots: readonly string[]): FoldedCommits {
   const rows: FileRow[] = []
   const removals: FileRow[] = []
+  const ended: FileRow[] = []
   const replaced: FileRow[] = []
   const live = new Map<string, FileRow>()
+  const spokenOf = new Set<string>()
   const keyed = (action: AddFile | RemoveFile) => {
     const file = canonicalFilePath(action.path, roots)
     const dv_id = deletionVectorId(action.deletionVector)
@@ -49,19 +53,25 @@ export function foldCommits(commits: readonly Commit[], roots: readonly string[]
         row.removed_at = version
         Object.assign(row, { deletionTimestamp: remove.deletionTimestamp ?? 0 })
         live.delete(key)
-      } else removals.push({ ...(remove as Partial<AddFile>), file, dv_id, added_at: null, removed_at: version })
+      } else {
+        const removal = { ...(remove as Partial<AddFile>), file, dv_id, added_at: null, removed_at: version }
+        removals.push(removal)
+        if (!spokenOf.has(key)) ended.push(removal)
+      }
+      spokenOf.add(key)
     }
     for (const add of adds) {
       const { file, dv_id, key } = keyed(add)
       const before = live.get(key)
       if (before) before.removed_at = version
-      else replaced.push({ path: add.path, file, dv_id, added_at: null, removed_at: version })
+      else if (!spokenOf.has(key)) replaced.push({ path: add.path, file, dv_id, added_at: null, removed_at: version })
+      spokenOf.add(key)
       const row: FileRow = { ...add, file, dv_id, added_at: version, removed_at: null }
       live.set(key, row)
       rows.push(row)
     }
   }
-  return { rows, removals, replaced }
+  return { rows, removals, ended, replaced }
 }
 
 /**
@@ -76,7 +86,7 @@ export async function applyFolded(
   filesAreNew: boolean,
 ): Promise<void> {
   const name = ident(relation.name)
-  const ended = filesAreNew ? folded.removals : [...folded.removals, ...folded.replaced]
+  const ended = filesAreNew ? folded.ended : [...folded.ended, ...folded.replaced]
   await database.use(async (connection) => {
     await connection.run('BEGIN TRANSACTION')
     try {

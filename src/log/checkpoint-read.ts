@@ -33,7 +33,12 @@ export async function readCheckpointHead(database: Database, files: readonly str
       return rows.map((row) => withoutNulls(JSON.parse(row.action)) as T).filter(isFilled)
     }
     const [protocol] = await of<Protocol>('protocol')
-    const [metaData] = await of<Metadata>('metaData')
+    const [found] = await of<Metadata>('metaData')
+    const metaData = found && {
+      ...found,
+      partitionColumns: found.partitionColumns ?? [],
+      configuration: found.configuration ?? {},
+    }
     return { protocol, metaData, txns: await of<SetTransaction>('txn'), domains: await of<DomainMetadata>('domainMetadata') }
   })
 }

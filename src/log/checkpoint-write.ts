@@ -5,7 +5,7 @@ import { tableProperties } from '../protocol/properties.js'
 import { CHECKPOINT_HEAD } from './checkpoint-read.js'
 import { FilesRelation } from './files-relation.js'
 import { readCheckpointHint } from './segment.js'
-import type { LogDependencies, TableLog } from './table-log.js'
+import { type LogDependencies, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {
   readonly version: number
@@ -28,21 +28,29 @@ export async function writeCheckpoint(
   version: number,
   nowMs: number,
 ): Promise<WrittenCheckpoint> {
+  if (log.version !== version) {
+    // The log has gone on, and of producers and domains it knows the newest only.
+    const then = await TableLog.load(deps, version)
+    try {
+      return await writeCheckpoint(deps, then, version, nowMs)
+    } finally {
+      await then.close()
+    }
+  }
   const file = deps.spool.file('parquet')
   try {
     const { protocol, metadata } = log.stateAt(version)
     const { name: files } = await log.files()
     const tombstonesAfter = nowMs - tableProperties(metadata.configuration).deletedFileRetentionMs
-    const txns = [...log.transactions()].filter((txn) => (txn.committedAt ?? 0) <= version)
     const rows = [
       one('protocol', CHECKPOINT_HEAD.protocol, protocol),
       one('metaData', CHECKPOINT_HEAD.metaData, metadata),
-      many('txn', CHECKPOINT_HEAD.txn, txns),
+      many('txn', CHECKPOINT_HEAD.txn, [...log.transactions()]),
       many('domainMetadata', CHECKPOINT_HEAD.domainMetadata, [...log.domainMetadata()]),
       `SELECT ${ADD} AS add FROM ${files} WHERE ${FilesRelation.liveAt(version)}`,
       `SELECT ${REMOVE} AS remove FROM ${files} WHERE removed_at <= ${version} AND "deletionTimestamp" > ${tombstonesAfter} ` +
         `AND (file, dv_id IS NULL, coalesce(dv_id, '')) NOT IN (SELECT (file, dv_id IS NULL, coalesce(dv_id, '')) FROM ${files} ` +
-        `WHERE ${FilesRelation.liveAt(version)})`,
+        `WHERE ${FilesRelation.liveAt(version)}) QUALIFY row_number() OVER (PARTITION BY file, dv_id ORDER BY removed_at DESC, rowid DESC) = 1`,
     ]
     const [copied] = await deps.database.rows<{ count: bigint; file_size_bytes: bigint }>(
       `COPY (${rows.join(' UNION ALL BY NAME ')}) TO ${literal(file)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`,

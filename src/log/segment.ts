@@ -36,7 +36,7 @@ export async function listLog(store: ObjectStore, fromVersion: number, options: 
   const whole: CheckpointFiles[] = []
   const parts = new Map<string, { readonly version: number; readonly parts: number; readonly paths: string[] }>()
   let unreadableCheckpoint: number | undefined
-  const startAfter = fromVersion > 0 ? beforeVersion(fromVersion) : undefined
+  const startAfter = fromVersion > 0 ? beforeVersion(fromVersion).slice(LOG_FOLDER.length + 1) : undefined
   for await (const { path } of store.list(LOG_FOLDER, { ...options, startAfter })) {
     const name = path.slice(LOG_FOLDER.length + 1)
     const found = name.includes('/') ? undefined : parseLogPath(name)
@@ -68,7 +68,7 @@ export async function listLog(store: ObjectStore, fromVersion: number, options: 
  */
 export function planSegments(listing: LogListing, target: number | undefined): LogSegment[] {
   const newestCheckpoint = listing.checkpoints[0]?.version
-  const latest = Math.max(listing.commits.at(-1) ?? -1, newestCheckpoint ?? -1)
+  const latest = Math.max(listing.commits.at(-1) ?? -1, newestCheckpoint ?? -1, listing.unreadableCheckpoint ?? -1)
   if (latest < 0) throw new DeltaError('TABLE_NOT_FOUND', 'there is no Delta table here')
   const version = target ?? latest
   if (version > latest) throw new DeltaError('VERSION_NOT_FOUND', 'version is not in the log', { version, latest })

@@ -34,6 +34,8 @@ export interface TableState {
   readonly metadata: Metadata
 }
 
+const COLUMN_MAPPING = 'delta.columnMapping.mode'
+
 let relations = 0
 const UNFOLDED_MAX = 200
 
@@ -69,14 +71,15 @@ export class TableLog {
    * A damaged checkpoint is passed over for an earlier one, or for the commits alone, with a `degraded` event.
    *
    * @throws {DeltaError} `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`, `LOG_GAP`, `LOG_LINE_MALFORMED`, `LOG_INCOMPLETE` when
-   * protocol or metadata are nowhere, `FEATURE_UNSUPPORTED` for a table that cannot be read, `CHECKPOINT_DAMAGED` when
+   * the commits hold no protocol or no metadata, `FEATURE_UNSUPPORTED` for a table that cannot be read, `CHECKPOINT_DAMAGED` when
    * only a damaged checkpoint reaches the version.
    */
   static async load(deps: LogDependencies, target?: number, options: StoreOptions = {}): Promise<TableLog> {
     const hint = await readCheckpointHint(deps.store, options)
     const from = hint !== undefined && (target === undefined || hint <= target) ? hint : 0
     let listing = await listLog(deps.store, from, options)
-    const hintHolds = from === 0 || (listing.checkpoints.length > 0 && listing.unreadableCheckpoint === undefined)
+    const reaches = listing.checkpoints.some(({ version }) => target === undefined || version <= target)
+    const hintHolds = from === 0 || (reaches && listing.unreadableCheckpoint === undefined)
     if (!hintHolds) listing = await listLog(deps.store, 0, options)
     let damage: unknown
     for (const segments of [planSegments(listing, target), undefined]) {
@@ -118,8 +121,8 @@ export class TableLog {
   /**
    * Reads the commits that came since, by asking for the next one until there is none: one request when nothing is new.
    *
-   * @returns false when a commit changed the schema or the partitioning, in which case this log stands still before it
-   * and has to be loaded anew.
+   * @returns false when a commit changed the schema, the partitioning or what a reader must support, in which case this
+   * log stands still before it and has to be loaded anew.
    */
   async follow(options: StoreOptions = {}): Promise<boolean> {
     const commits: Commit[] = []
@@ -133,11 +136,15 @@ export class TableLog {
     return restructured < 0
   }
 
-  /** Takes in a commit of our own, the next one, without reading it back. @returns as `follow` does. */
-  async applyOwn(commit: Commit): Promise<boolean> {
+  /**
+   * Takes in a commit of our own, the next one, without reading it back. @returns as `follow` does.
+   *
+   * @param filesAreNew promises that no added file was in the table before.
+   */
+  async applyOwn(commit: Commit, filesAreNew: boolean): Promise<boolean> {
     if (commit.version !== this.latest + 1) return this.follow()
     if (this.restructures(commit)) return false
-    await this.apply([commit], true)
+    await this.apply([commit], filesAreNew)
     return true
   }
 
@@ -165,12 +172,14 @@ export class TableLog {
     await this.relation.drop()
   }
 
-  private restructures({ metaData }: Commit): boolean {
+  private restructures({ protocol, metaData }: Commit): boolean {
     const before = this.stateAt(this.latest).metadata
     return (
-      metaData !== undefined &&
-      (metaData.schemaString !== before.schemaString ||
-        metaData.partitionColumns.join('\n') !== before.partitionColumns.join('\n'))
+      protocol !== undefined ||
+      (metaData !== undefined &&
+        (metaData.schemaString !== before.schemaString ||
+          metaData.partitionColumns.join('\n') !== before.partitionColumns.join('\n') ||
+          metaData.configuration[COLUMN_MAPPING] !== before.configuration[COLUMN_MAPPING]))
     )
   }
 
@@ -240,7 +249,7 @@ async function loadSegment<T>(
   try {
     const version = segment.checkpoint?.version ?? -1
     if (checkpoint) {
-      const found = await damageIsTyped(segment, () => readCheckpointHead(deps.database, checkpoint.files))
+      const found = await damageIsTyped(segment, () => readWholeHead(deps.database, checkpoint.files))
       foldHead(head, {
         version,
         protocol: found.protocol,
@@ -260,15 +269,27 @@ async function loadSegment<T>(
     const shape = { schema: parseSchema(last.metadata.schemaString), partitionColumns: last.metadata.partitionColumns }
     const files = await FilesRelation.create(deps.database, `files_${++relations}`, shape)
     const roots = rootSpellings(deps.store.uri)
-    if (checkpoint)
-      await damageIsTyped(segment, () =>
-        deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.files, version, roots)),
-      )
-    await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
+    try {
+      if (checkpoint)
+        await damageIsTyped(segment, () =>
+          deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.files, version, roots)),
+        )
+      await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
+    } catch (error) {
+      await files.drop()
+      throw error
+    }
     return make(head, files, Math.max(version, 0), segment.version)
   } finally {
     await checkpoint?.release()
   }
+}
+
+/** A checkpoint without protocol or metadata is no whole one, and an earlier one serves better. */
+async function readWholeHead(database: Database, files: readonly string[]) {
+  const head = await readCheckpointHead(database, files)
+  if (!head.protocol || !head.metaData) throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
+  return head
 }
 
 /** Two passes: a first commit may hold protocol and metadata in either order across versions. */
@@ -314,6 +335,7 @@ async function damageIsTyped<T>(segment: LogSegment, work: () => Promise<T>): Pr
   try {
     return await work()
   } catch (cause) {
+    if (isDeltaError(cause, 'cancelled', 'limit', 'unavailable')) throw cause
     const file = segment.checkpoint?.paths[0]
     throw new DeltaError(
       'CHECKPOINT_DAMAGED',

@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import type { Metadata, Protocol } from './actions.js'
-import { type DataType, parseSchema, type StructType } from './schema.js'
+import { type DataType, parseSchema, type StructField, type StructType } from './schema.js'
 
 /** Features whose tables this library reads. */
 const READABLE: ReadonlySet<string> = new Set(['timestampNtz', 'vacuumProtocolCheck'])
@@ -79,7 +79,7 @@ export function isTrue(value: string | undefined): boolean {
 
 function activeRefusals(metadata: Metadata, schema: StructType): string[] {
   const found = new Set<string>()
-  for (const { metadata: column } of schema.fields) {
+  for (const { metadata: column = {} } of allFields(schema)) {
     if ('delta.invariants' in column) found.add('invariants')
     if ('delta.generationExpression' in column) found.add('generatedColumns')
     if (Object.keys(column).some((key) => key.startsWith('delta.identity.'))) found.add('identityColumns')
@@ -90,6 +90,19 @@ function activeRefusals(metadata: Metadata, schema: StructType): string[] {
     if (key === 'delta.enableChangeDataFeed' && isTrue(value)) found.add('changeDataFeed')
   }
   return [...found]
+}
+
+/** Fields at every depth: a promise may be about one inside a struct. */
+function allFields(type: DataType): StructField[] {
+  if (typeof type === 'string') return []
+  switch (type.type) {
+    case 'struct':
+      return type.fields.flatMap((f) => [f, ...allFields(f.type)])
+    case 'array':
+      return allFields(type.elementType)
+    case 'map':
+      return [...allFields(type.keyType), ...allFields(type.valueType)]
+  }
 }
 
 function mentions(type: DataType, name: string): boolean {

@@ -64,5 +64,7 @@ export function canonicalFilePath(path: string, roots: readonly string[]): strin
 
 /** The spellings of a table's location that `canonicalFilePath` compares with. */
 export function rootSpellings(uri: string): readonly string[] {
-  return [uri.replace(/^file:\/*/, '/').replace(/^s3[an]:/, 's3:')]
+  const plain = uri.replace(/^file:\/*/, '/').replace(/^s3[an]:/, 's3:')
+  // The path it is compared with has been decoded; a store writes its own location as a URI.
+  return [...new Set([plain, decodeFilePath(plain)])]
 }

@@ -14,7 +14,13 @@ const SHAPES: readonly (readonly [RegExp, (match: RegExpExecArray) => LogPath | 
   [/^(\d{20})\.json$/, (m) => ({ kind: 'commit', version: Number(m[1]) })],
   [/^(\d{20})\.crc$/, (m) => ({ kind: 'checksum', version: Number(m[1]) })],
   [/^(\d{20})\.checkpoint\.parquet$/, (m) => ({ kind: 'checkpoint', version: Number(m[1]) })],
-  [/^(\d{20})\.(\d{20})\.compacted\.json$/, (m) => ({ kind: 'compacted', version: Number(m[1]), endVersion: Number(m[2]) })],
+  [
+    /^(\d{20})\.(\d{20})\.compacted\.json$/,
+    (m) => {
+      const [version, endVersion] = [Number(m[1]), Number(m[2])]
+      return version < endVersion && Number.isSafeInteger(endVersion) ? { kind: 'compacted', version, endVersion } : undefined
+    },
+  ],
   [
     /^(\d{20})\.checkpoint\.(\d{10})\.(\d{10})\.parquet$/,
     (m) => {

@@ -29,7 +29,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 /** Reads a table's configuration; what is absent or unreadable has its default, as in Spark. */
 export function tableProperties(configuration: Readonly<Record<string, string>>): TableProperties {
   const integer = (key: string, fallback: number, min: number) => {
-    const value = Number(configuration[key] ?? Number.NaN)
+    const value = Number(configuration[key]?.trim() || Number.NaN)
     return Number.isSafeInteger(value) && value >= min ? value : fallback
   }
   return {
@@ -40,6 +40,22 @@ export function tableProperties(configuration: Readonly<Record<string, string>>)
     targetFileSizeBytes: parseSize(configuration['delta.targetFileSize']) ?? 128 * 2 ** 20,
     inCommitTimestamps: isTrue(configuration['delta.enableInCommitTimestamps']),
   }
+}
+
+/**
+ * The properties of the protocol in its own spelling: people write them in any letter case.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID` when one is given twice.
+ */
+export function canonicalProperties(configuration: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const canonical: Record<string, string> = {}
+  for (const [given, value] of Object.entries(configuration)) {
+    const lower = given.toLowerCase()
+    const key = Object.keys(KNOWN).find((known) => known.toLowerCase() === lower) ?? given.replace(/^delta\./i, 'delta.')
+    if (key in canonical) throw new DeltaError('ARGUMENT_INVALID', 'table property is given twice', { property: key })
+    canonical[key] = value
+  }
+  return canonical
 }
 
 /**
@@ -86,7 +102,7 @@ export function parseInterval(text: string | undefined): number | undefined {
   for (let i = 0; i < words.length; i += 2) {
     const amount = Number(words[i])
     const unit = UNIT_MS[(words[i + 1] ?? '').replace(/s$/, '')]
-    if (!Number.isFinite(amount) || unit === undefined) return undefined
+    if (!Number.isFinite(amount) || amount < 0 || unit === undefined) return undefined
     total += amount * unit
   }
   return total

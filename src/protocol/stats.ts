@@ -57,7 +57,7 @@ function bound(type: DataType, stats: ColumnStatistics, side: 'min' | 'max'): st
       return /^-?\d+$/.test(text) ? text : undefined
     case 'float':
     case 'double':
-      return Number.isFinite(Number(text)) ? jsonNumber(text) : undefined
+      return floating(text, side)
     case 'string':
       return jsonOf(side === 'min' ? truncateMin(text) : truncateMax(text))
     case 'date':
@@ -76,6 +76,14 @@ function instant(text: string, suffix: string): string | undefined {
   const match = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d+))?$/.exec(text)
   if (!match) return undefined
   return jsonOf(`${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(3, '0').slice(0, 3)}${suffix}`)
+}
+
+/** Zero has two signs, which some readers put in order and writers of files do not: its bounds take in both. */
+function floating(text: string, side: 'min' | 'max'): string | undefined {
+  const value = Number(text)
+  if (!Number.isFinite(value)) return undefined
+  if (value === 0) return side === 'min' ? '-0.0' : '0.0'
+  return jsonNumber(text)
 }
 
 function jsonNumber(text: string): string {

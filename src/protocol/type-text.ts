@@ -155,6 +155,7 @@ class TypeParser {
       this.accept(':')
       fields.push(field(name, this.type()))
     } while (this.accept(','))
+    if (new Set(fields.map((f) => f.name.toLowerCase())).size < fields.length) throw this.unsupported()
     return fields
   }
 

@@ -1,5 +1,5 @@
 import { DeltaError } from '../base/errors.js'
-import { type SyntaxNode, walk } from './syntax-tree.js'
+import type { SyntaxNode } from './syntax-tree.js'
 
 /** A table that a query names. */
 export interface TableRef {
@@ -10,9 +10,8 @@ export interface TableRef {
 
 /** What a query refers to. */
 export interface QueryReferences {
+  /** Without the names that stand for a WITH clause where they are used. */
   readonly tables: readonly TableRef[]
-  /** Names that a WITH clause defines, in lower case. */
-  readonly ctes: ReadonlySet<string>
 }
 
 const SOURCES = new Set([
@@ -64,19 +63,49 @@ const REFUSED_PREFIX = /^(duckdb_|pragma_|read_|pg_|has_.*_privilege$|parquet_|_
  */
 export function checkAllowed(tree: SyntaxNode): QueryReferences {
   const tables: TableRef[] = []
-  const ctes = new Set<string>()
-  walk(tree, (node) => {
-    const type = text(node['type'])
-    if ('at_clause' in node || 'table_name' in node || 'from_table' in node || 'sample' in node) checkShape(node, type)
-    if (type === 'BASE_TABLE') tables.push(baseTable(node))
-    if (type === 'TABLE_FUNCTION') checkTableFunction(node)
-    if (type === 'SHOW_REF' && !node['query']) throw forbidden('SHOW in a query')
-    if (node['class'] === 'FUNCTION' || node['class'] === 'WINDOW') checkFunction(node)
-    if (node['cte_map']) for (const { key } of (node['cte_map'] as { map: { key: string }[] }).map) ctes.add(key.toLowerCase())
-    if (typeof node['cte_name'] === 'string') ctes.add(node['cte_name'].toLowerCase())
-    if (typeof node['ctename'] === 'string') ctes.add(node['ctename'].toLowerCase())
-  })
-  return { tables, ctes }
+  const visit = (value: unknown, defined: ReadonlySet<string>): void => {
+    if (Array.isArray(value)) {
+      for (const child of value) visit(child, defined)
+    } else if (typeof value === 'object' && value !== null) {
+      const node = value as SyntaxNode
+      checkNode(node)
+      if (node['type'] === 'BASE_TABLE') {
+        const table = baseTable(node)
+        if (table.schema !== '' || !defined.has(table.name.toLowerCase())) tables.push(table)
+      }
+      const below = namesBelow(node, defined, visit)
+      for (const [key, child] of Object.entries(node)) if (key !== 'cte_map') visit(child, below)
+    }
+  }
+  visit(tree, new Set())
+  return { tables }
+}
+
+function checkNode(node: SyntaxNode): void {
+  const type = text(node['type'])
+  if ('at_clause' in node || 'table_name' in node || 'from_table' in node || 'sample' in node) checkShape(node, type)
+  if (type === 'TABLE_FUNCTION') checkTableFunction(node)
+  if (type === 'SHOW_REF' && !node['query']) throw forbidden('SHOW in a query')
+  if (node['class'] === 'FUNCTION' || node['class'] === 'WINDOW') checkFunction(node)
+}
+
+/**
+ * The names that WITH clauses define for what is below `node`. A definition sees those before it, and itself when it is
+ * recursive; anywhere else its name is that of a table, or of something of the engine's own that nobody may see.
+ */
+function namesBelow(
+  node: SyntaxNode,
+  defined: ReadonlySet<string>,
+  visit: (value: unknown, defined: ReadonlySet<string>) => void,
+): ReadonlySet<string> {
+  const names = new Set(defined)
+  if (node['type'] === 'RECURSIVE_CTE_NODE') names.add(text(node['cte_name']).toLowerCase())
+  const clause = node['cte_map'] as { readonly map: readonly { readonly key: string; readonly value: unknown }[] } | undefined
+  for (const { key, value } of clause?.map ?? []) {
+    visit(value, new Set(names))
+    names.add(key.toLowerCase())
+  }
+  return names
 }
 
 /** Every source of rows and every kind of query is on the list, or the query is refused. */

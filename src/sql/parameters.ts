@@ -15,7 +15,7 @@ export function bindParameters(names: readonly string[], values: ParameterValues
   return names.map((name) => {
     const value = Array.isArray(values)
       ? (values as readonly ParameterValue[])[Number(name) - 1]
-      : (values as Readonly<Record<string, ParameterValue>> | undefined)?.[name]
+      : namedValue(values as Readonly<Record<string, ParameterValue>> | undefined, name)
     if (value === undefined)
       throw new DeltaError(
         'PARAMETER_MISSING',
@@ -23,7 +23,17 @@ export function bindParameters(names: readonly string[], values: ParameterValues
         { parameter: name },
         { hint: 'give it in params: a list for ? and $1, an object for $name' },
       )
-    if (value instanceof Date) return instantValue(value.getTime())
+    if (value instanceof Date) return instantOf(value, name)
     return value
   })
+}
+
+function namedValue(values: Readonly<Record<string, ParameterValue>> | undefined, name: string): ParameterValue | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined
+}
+
+function instantOf(value: Date, name: string) {
+  const ms = value.getTime()
+  if (Number.isNaN(ms)) throw new DeltaError('ARGUMENT_INVALID', 'a parameter is a Date without a time', { parameter: name })
+  return instantValue(ms)
 }

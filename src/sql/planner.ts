@@ -3,7 +3,7 @@ import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
-import { findField, typeText } from '../protocol/schema.js'
+import { findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
@@ -12,6 +12,7 @@ import { readQuery, type TravelRef } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { type QueryTemplate, readTemplate } from './template.js'
+import { tokenize } from './tokens.js'
 
 /** What a query asks of the catalog: a table, by name or location, at a version or a time. */
 export interface TableRequest {
@@ -92,24 +93,29 @@ export class Planner {
     const template = this.templates.get(text) ?? (await readTemplate(this.database, text))
     this.templates.set(text, template)
     const bound = bindParameters(template.parameters, params)
-    const pinned = await this.pin(template, params, resolve)
+    const pinned = await this.pin(template, params, resolve, signal)
     const binding = await this.bind(template, bound, pinned, signal)
     const tables = pinned.map((table, index) => ({ ...table, ...(binding.needs[index] as TableNeeds) }))
     return { text: template.text, params: bound, columns: binding.columns, tables }
   }
 
-  private async pin(template: QueryTemplate, params: ParameterValues | undefined, resolve: SnapshotResolver): Promise<Pinned[]> {
+  private async pin(
+    template: QueryTemplate,
+    params: ParameterValues | undefined,
+    resolve: SnapshotResolver,
+    signal: AbortSignal | undefined,
+  ): Promise<Pinned[]> {
     const pinned: Pinned[] = []
-    for (const { standIn, schema, name, travel, isCteToo } of template.tables) {
-      const snapshot = await resolve({ schema, name, ...(travel ? await momentOf(this.database, travel, params) : {}) })
-      if (snapshot) pinned.push({ standIn, name, snapshot })
-      else if (!isCteToo)
+    for (const { standIn, schema, name, travel } of template.tables) {
+      const snapshot = await resolve({ schema, name, ...(travel ? await momentOf(this.database, travel, params, signal) : {}) })
+      if (!snapshot)
         throw new DeltaError(
           'TABLE_NOT_FOUND',
           'there is no such table',
           { table: name },
           { hint: 'SHOW TABLES lists the tables' },
         )
+      pinned.push({ standIn, name, snapshot })
     }
     return pinned
   }
@@ -121,7 +127,7 @@ export class Planner {
     signal: AbortSignal | undefined,
   ): Promise<Binding> {
     const key = bindingKey(template, params, pinned)
-    const known = this.bindings.get(key)
+    const known = template.asksForTheTime ? undefined : this.bindings.get(key)
     if (known) return known
     const session = await this.database.session()
     try {
@@ -133,7 +139,7 @@ export class Planner {
       const scans = await explain(session, template.text, params)
       const needs = await Promise.all(pinned.map((table) => this.needsOf(table, scans)))
       const binding = { columns, needs }
-      this.bindings.set(key, binding)
+      if (!template.asksForTheTime) this.bindings.set(key, binding)
       return binding
     } finally {
       session.close()
@@ -154,7 +160,7 @@ export class Planner {
   }
 
   private async conditionOf(scan: TableScan, columns: PrunableColumns): Promise<string> {
-    const trees = await Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter)))
+    const trees = await Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, columns)))
     const parts = trees.map((tree) => (tree ? mayMatch(tree, columns) : 'TRUE')).filter((part) => part !== 'TRUE')
     return parts.length === 0 ? 'TRUE' : `(${parts.join(' AND ')})`
   }
@@ -179,22 +185,38 @@ const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u
  * Conditions are made for this snapshot's types; the relation's may be those of a later version.
  */
 function isPrunable(snapshot: Snapshot): boolean {
+  const names = leaves(snapshot.schema.fields).flatMap(({ path }) => path)
+  if (!names.every((name) => PLAIN_NAME.test(name))) return false
   return snapshot.schema.fields.every((f) => {
     const typed = findField(snapshot.prunableSchema, f.name)
-    return PLAIN_NAME.test(f.name) && typed !== undefined && typeText(typed.type) === typeText(f.type)
+    return typed !== undefined && typeText(typed.type) === typeText(f.type)
   })
 }
 
-/** A filter's text as a tree; text that does not parse is no filter. */
-async function parseFilter(planner: Database, filter: string): Promise<SyntaxNode | undefined> {
-  try {
-    const tree = await parseQuery(planner, `SELECT 1 WHERE ${filter}`)
-    const [statement] = tree['statements'] as readonly { readonly node: { readonly where_clause: SyntaxNode | null } }[]
-    return statement?.node.where_clause ?? undefined
-  } catch (error) {
-    if (isDeltaError(error, 'invalid')) return undefined
-    throw error
+/** A filter's text as a tree; text that does not parse is no filter. Columns may go by a reserved word, which it does not quote. */
+async function parseFilter(planner: Database, filter: string, columns: PrunableColumns): Promise<SyntaxNode | undefined> {
+  for (const read of [() => filter, () => withQuotedNames(filter, columns)])
+    try {
+      const tree = await parseQuery(planner, `SELECT 1 WHERE ${read()}`)
+      const [statement] = tree['statements'] as readonly { readonly node: { readonly where_clause: SyntaxNode | null } }[]
+      return statement?.node.where_clause ?? undefined
+    } catch (error) {
+      if (!isDeltaError(error, 'invalid')) throw error
+    }
+  return undefined
+}
+
+function withQuotedNames(filter: string, { schema }: PrunableColumns): string {
+  const names = new Set(leaves(schema.fields).flatMap(({ path }) => path.map((name) => name.toLowerCase())))
+  let out = ''
+  let at = 0
+  for (const { kind, text, value, start, endExclusive } of tokenize(filter)) {
+    const isType = filter.slice(0, start).endsWith('::')
+    if (kind !== 'word' || isType || !names.has(value)) continue
+    out += filter.slice(at, start) + ident(text)
+    at = endExclusive
   }
+  return out + filter.slice(at)
 }
 
 async function explain(session: Session, text: string, params: BoundValues): Promise<readonly TableScan[] | undefined> {
@@ -203,13 +225,23 @@ async function explain(session: Session, text: string, params: BoundValues): Pro
 }
 
 /** The version or time that a reference asks for; its expression may only be made of constants and parameters. */
-async function momentOf(planner: Database, { unit, expression }: TravelRef, params: ParameterValues | undefined) {
-  const moment = unit === 'version' ? `(${expression})::BIGINT` : `epoch_ms((${expression})::TIMESTAMPTZ)`
+async function momentOf(
+  planner: Database,
+  { unit, expression }: TravelRef,
+  params: ParameterValues | undefined,
+  signal: AbortSignal | undefined,
+) {
+  const moment = unit === 'version' ? `(${expression})::DOUBLE` : `epoch_ms((${expression})::TIMESTAMPTZ)`
   const query = readQuery(`SELECT ${moment} AS moment`)
   const references = checkAllowed(await parseQuery(planner, query.text))
   if (references.tables.length > 0)
     throw new DeltaError('SQL_INVALID', 'a version or time cannot come from a table', { expression })
-  const [row] = await planner.rows<{ moment: bigint | null }>(query.text, { params: bindParameters(query.parameters, params) })
+  const [row] = await planner.rows<{ moment: bigint | number | null }>(query.text, {
+    params: bindParameters(query.parameters, params),
+    signal,
+  })
   if (row?.moment == null) throw new DeltaError('SQL_INVALID', 'the version or time is NULL', { expression })
+  if (unit === 'version' && !Number.isSafeInteger(row.moment))
+    throw new DeltaError('SQL_INVALID', 'a version is a whole number', { expression })
   return unit === 'version' ? { version: Number(row.moment) } : { timestampMs: Number(row.moment) }
 }

@@ -68,10 +68,10 @@ const FLIPPED: Readonly<Record<string, string>> = {
 
 function comparison(operator: string, left: SyntaxNode, right: SyntaxNode, columns: PrunableColumns): string {
   const column = columnOf(left, columns)
-  const value = column && constantOf(right, column.type)
+  const value = column && constantOf(right, column)
   if (column && value) return bounds(operator, column, value)
   const mirrored = columnOf(right, columns)
-  const constant = mirrored && constantOf(left, mirrored.type)
+  const constant = mirrored && constantOf(left, mirrored)
   return mirrored && constant ? bounds(FLIPPED[operator] ?? '', mirrored, constant) : MAY
 }
 
@@ -103,14 +103,32 @@ function bounds(operator: string, column: Column, value: string): string {
   if (column.partition) return proof(`${column.partition} ${sign} ${value}`)
   if (!hasBounds(column.type)) return MAY
   // NaN is greater than everything, and writers differ on whether bounds tell of it.
-  const floating = column.type === 'float' || column.type === 'double'
-  // Instants are kept to the millisecond, rounded down.
-  const max =
-    column.type === 'timestamp' || column.type === 'timestamp_ntz' ? `${column.max} + INTERVAL 1 MILLISECOND` : column.max
-  const below = proof(`${column.min} ${sign === '<' ? '<' : '<='} ${value}`)
+  const floating = isFloating(column.type)
+  const [min, max] = outerBounds(column)
+  const below = proof(`${min} ${sign === '<' ? '<' : '<='} ${value}`)
   const above = floating ? MAY : proof(`${max} ${sign === '>' ? '>' : '>='} ${value}`)
   if (sign === '=') return `(${below} AND ${floating ? proof(`${max} >= ${value}`) : above})`
   return sign.startsWith('<') ? below : above
+}
+
+/** What the rows of a file lie between, whatever was lost on the way into the relation. */
+function outerBounds({ type, min, max }: Column): readonly [min: string, max: string] {
+  // Instants are kept to the millisecond, rounded down.
+  if (type === 'timestamp' || type === 'timestamp_ntz') return [min, `${max} + INTERVAL 1 MILLISECOND`]
+  // Numbers in JSON are read as doubles, which hold some 15 digits.
+  if (decimalPrecision(type) > EXACT_DIGITS)
+    return [`(${min}::DOUBLE - abs(${min}::DOUBLE) * 1e-14)`, `(${max}::DOUBLE + abs(${max}::DOUBLE) * 1e-14)`]
+  return [min, max]
+}
+
+const EXACT_DIGITS = 15
+
+function decimalPrecision(type: DataType): number {
+  return typeof type === 'string' ? Number(/^decimal\((\d+)/.exec(type)?.[1] ?? 0) : 0
+}
+
+function isFloating(type: DataType): boolean {
+  return type === 'float' || type === 'double'
 }
 
 /** A partition value that reads as NULL may be text that could not be read, so partitions are kept. */
@@ -147,7 +165,7 @@ const INTEGERS = new Set(['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT',
 const NUMERIC = new Set(['byte', 'short', 'integer', 'long', 'float', 'double'])
 
 /** A constant as SQL, when it has the column's own type: comparing across types may round. */
-function constantOf(node: SyntaxNode, type: DataType): string | undefined {
+function constantOf(node: SyntaxNode, { type, partition }: Column): string | undefined {
   if (typeof type !== 'string') return undefined
   if (node['type'] === 'OPERATOR_CAST') {
     const child = node['child'] as SyntaxNode
@@ -155,16 +173,25 @@ function constantOf(node: SyntaxNode, type: DataType): string | undefined {
     const castType = (node['cast_type'] as { readonly id?: string } | undefined)?.id
     if (inner?.id !== 'VARCHAR' || typeof inner.value !== 'string' || castType !== duckdbType(type).replace(/\(.*/, ''))
       return undefined
-    return /^[-+]?(nan|inf)/i.test(inner.value) ? undefined : `${literal(inner.value)}::${duckdbType(type)}`
+    // Bytes in partition values are written in more than one way.
+    if (type === 'binary' || /^[-+]?(nan|inf)/i.test(inner.value)) return undefined
+    return `${literal(inner.value)}::${duckdbType(type)}`
   }
   const found = constant(node)
   if (!found || found.isNull) return undefined
   if (found.id === 'VARCHAR') return type === 'string' && typeof found.value === 'string' ? literal(found.value) : undefined
   if (!NUMERIC.has(type) && !type.startsWith('decimal')) return undefined
-  if (INTEGERS.has(found.id)) return digitsOf(found.value)
-  if (found.id === 'DECIMAL') return decimalText(digitsOf(found.value), found.scale)
-  if (found.id === 'DOUBLE' || found.id === 'FLOAT') return typeof found.value === 'number' ? `${found.value}::DOUBLE` : undefined
-  return undefined
+  const digits = numberText(found)
+  // From its text, a number becomes the nearest double; from a DECIMAL it may become the one beside it.
+  if (digits !== undefined && isFloating(type)) return `${literal(digits)}::${duckdbType(type)}`
+  const isInexact = partition === undefined && decimalPrecision(type) > EXACT_DIGITS
+  return digits !== undefined && isInexact ? `${literal(digits)}::DOUBLE` : digits
+}
+
+function numberText({ id, value, scale }: NonNullable<ReturnType<typeof constant>>): string | undefined {
+  if (INTEGERS.has(id)) return digitsOf(value)
+  if (id === 'DECIMAL') return decimalText(digitsOf(value), scale)
+  return (id === 'DOUBLE' || id === 'FLOAT') && typeof value === 'number' ? String(value) : undefined
 }
 
 function constant(node: SyntaxNode) {

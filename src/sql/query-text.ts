@@ -33,24 +33,27 @@ export function readQuery(text: string): QueryText {
   const cuts: { readonly start: number; readonly endExclusive: number; readonly replacement: string }[] = []
   const travels: TravelRef[] = []
   const names: string[] = []
+  const markers = unusedPrefix(text, '__travel_')
   let positional = 0
+  /** The name by which a parameter is bound: every `?` is the next one. */
+  const nameOfParameter = (token: Token) => (token.value === '' ? String(++positional) : token.value)
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token
     const travel = isName(token) && !isDot(tokens[i + 1]) ? travelAfter(text, tokens, i) : undefined
     if (travel) {
       const schema = isDot(tokens[i - 1]) && isName(tokens[i - 2]) ? tokens[i - 2] : undefined
-      const marker = `__travel_${travels.length}`
+      const marker = `${markers}${travels.length}`
       travels.push({
         marker,
         name: nameOf(token),
         schema: schema && nameOf(schema),
         unit: travel.unit,
-        expression: travel.expression,
+        expression: withNames(travel.expression, nameOfParameter),
       })
       cuts.push({ start: (schema ?? token).start, endExclusive: travel.endExclusive, replacement: ident(marker) })
       while ((tokens[i + 1]?.start ?? Number.POSITIVE_INFINITY) < travel.endExclusive) i++
     } else if (token.kind === 'parameter') {
-      const name = token.value === '' ? String(++positional) : token.value
+      const name = nameOfParameter(token)
       if (!names.includes(name)) names.push(name)
       cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: `$${names.indexOf(name) + 1}` })
     } else if (token.kind === 'quoted' && token.text.startsWith('`')) {
@@ -67,32 +70,56 @@ export function readQuery(text: string): QueryText {
   return { text: out + text.slice(at), travels, parameters: names }
 }
 
+/** Names beginning with it are no part of the text. */
+export function unusedPrefix(text: string, prefix: string): string {
+  return text.toLowerCase().includes(prefix) ? unusedPrefix(text, `_${prefix}`) : prefix
+}
+
+/** An expression that stands on its own: each `?` has its name. */
+function withNames(expression: string, nameOfParameter: (token: Token) => string): string {
+  let out = ''
+  let at = 0
+  for (const token of tokenize(expression).filter(({ kind }) => kind === 'parameter')) {
+    out += `${expression.slice(at, token.start)}$${nameOfParameter(token)}`
+    at = token.endExclusive
+  }
+  return out + expression.slice(at)
+}
+
+interface Travel extends Pick<TravelRef, 'unit' | 'expression'> {
+  readonly endExclusive: number
+}
+
 /** What follows a table's name when it asks for a version. */
-function travelAfter(
-  text: string,
-  tokens: readonly Token[],
-  at: number,
-): (Pick<TravelRef, 'unit' | 'expression'> & { readonly endExclusive: number }) | undefined {
+function travelAfter(text: string, tokens: readonly Token[], at: number): Travel | undefined {
   const cursor = new Cursor(text, tokens.slice(at + 1))
   const name = tokens[at]
   const next = cursor.peek()
-  if (next?.kind === 'symbol' && next.value === '@' && name && next.start === name.endExclusive) return atSign(cursor)
+  if (
+    next?.kind === 'symbol' &&
+    next.value === '@' &&
+    name &&
+    next.start === name.endExclusive &&
+    cursor.peek(1)?.kind !== 'symbol'
+  )
+    return atSign(cursor)
   if (cursor.accept('at', '(')) return atClause(cursor)
   cursor.accept('for')
   const unit = cursor.accept('version', 'as', 'of') ? 'version' : cursor.accept('timestamp', 'as', 'of') ? 'timestamp' : undefined
   if (!unit) return undefined
-  const first = cursor.next(unit === 'version' ? 'a version' : 'a time')
-  let last = first
-  if (first.kind === 'word' && ['timestamp', 'timestamptz', 'date'].includes(first.value)) last = cursor.next('a time in quotes')
-  else if (first.kind === 'symbol' && first.value === '(') {
-    cursor.rest('an expression')
+  const first = cursor.peek()
+  const isTyped = first?.kind === 'word' && ['timestamp', 'timestamptz', 'date'].includes(first.value)
+  if (first?.kind === 'symbol' && first.value === '(')
     throw new DeltaError(
       'SQL_INVALID',
       'an expression here goes into AT (…)',
-      {},
+      { position: first.start },
       { hint: 'write t AT (TIMESTAMP => expression)' },
     )
-  } else if (!['number', 'string', 'parameter'].includes(first.kind)) throw cursor.unexpected('a number, a string or a parameter')
+  if (!first || !(isTyped || ['number', 'string', 'parameter'].includes(first.kind)))
+    throw cursor.unexpected('a number, a string or a parameter')
+  cursor.next('a value')
+  const last = isTyped ? cursor.next('a time in quotes') : first
   return { unit, expression: text.slice(first.start, last.endExclusive), endExclusive: last.endExclusive }
 }
 

@@ -27,17 +27,17 @@ export function readScans(json: string): readonly TableScan[] | undefined {
 function collect(node: PlanNode, above: readonly string[], scans: TableScan[]): void {
   const name = node.name.trim()
   if (name === 'SEQ_SCAN' || name === 'TABLE_SCAN') {
-    const filters = texts(node.extra_info['Filters']).map((filter) => filter.replace(/^optional: /, ''))
+    const filters = conditions(node.extra_info['Filters']).map((filter) => filter.replace(/^optional: /, ''))
     const usable = filters.filter((filter) => !/^Dynamic Filter/.test(filter))
     scans.push({
       table: lastName(String(node.extra_info['Table'] ?? '')),
-      columns: columnsOf(node, usable),
+      columns: columnsOf(node, texts(node.extra_info['Filters'])),
       filters: [...usable, ...above],
     })
     return
   }
   // A filter right above a scan is about the scan's own columns.
-  const passed = name === 'FILTER' && node.children.length === 1 ? texts(node.extra_info['Expression']) : []
+  const passed = name === 'FILTER' && node.children.length === 1 ? conditions(node.extra_info['Expression']) : []
   for (const child of node.children) collect(child, passed, scans)
 }
 
@@ -47,6 +47,19 @@ function columnsOf(node: PlanNode, filters: readonly string[]): ReadonlySet<stri
   if (projections === undefined) return undefined
   const words = filters.flatMap((filter) => filter.match(/[\p{L}_][\p{L}\p{N}_]*/gu) ?? [])
   return new Set([...texts(projections), ...words].map((name) => name.replace(/^"|"$/g, '').toLowerCase()))
+}
+
+/**
+ * Conditions that are whole. They come cut at every line break, those inside of strings too, and a piece of a string may
+ * look like a condition: what lies between two pieces with an odd number of quotes is left out.
+ */
+function conditions(value: string | readonly string[] | undefined): readonly string[] {
+  let isInString = false
+  return texts(value).filter((piece) => {
+    const wasInString = isInString
+    if ((piece.split("'").length - 1) % 2 === 1) isInString = !isInString
+    return !wasInString && !isInString
+  })
 }
 
 function texts(value: string | readonly string[] | undefined): readonly string[] {

@@ -16,7 +16,15 @@ export async function parseQuery(database: Database, text: string): Promise<Synt
   const [row] = await database.rows<{ tree: string }>('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree', {
     params: [text],
   })
-  const tree = JSON.parse(keepDigits(row?.tree ?? '{}')) as ParsedQuery
+  const json = row?.tree ?? '{}'
+  if (BEYOND_NUMBERS.test(json))
+    throw new DeltaError(
+      'SQL_INVALID',
+      'a number is beyond what a DOUBLE holds',
+      {},
+      { hint: "write 'Infinity'::DOUBLE where infinity is meant" },
+    )
+  const tree = JSON.parse(keepDigits(json)) as ParsedQuery
   if (tree.error) {
     if (tree.error_type === 'not implemented') throw new DeltaError('SQL_FORBIDDEN', 'only queries are allowed here')
     const position = Number(tree.position ?? Number.NaN)
@@ -63,6 +71,9 @@ export function digitsOf(value: unknown): string | undefined {
   const kept = (value as { readonly digits?: unknown } | null)?.digits
   return typeof kept === 'string' ? kept : undefined
 }
+
+/** DuckDB takes such numbers for infinities, which its own trees cannot hold as JSON. */
+const BEYOND_NUMBERS = /(?<!\\)"value":-?(Infinity|NaN)[,}]/
 
 function keepDigits(json: string): string {
   return json.replace(/(?<!\\)"value":(-?\d{16,})(?=[,}])/g, '"value":{"digits":"$1"}')

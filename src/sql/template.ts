@@ -1,7 +1,9 @@
+import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
-import { readQuery, type TravelRef } from './query-text.js'
+import { readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
+import { tokenize } from './tokens.js'
 
 /** A table that a query names. */
 export interface TemplateTable {
@@ -12,8 +14,6 @@ export interface TemplateTable {
   /** `''`, or `delta` when `name` is a location. */
   readonly schema: string
   readonly travel: TravelRef | undefined
-  /** A WITH clause defines this name too, so it need not be a table. */
-  readonly isCteToo: boolean
 }
 
 /** A query that has been parsed and checked, with a stand-in for every table it names. It depends on the text alone. */
@@ -22,6 +22,8 @@ export interface QueryTemplate {
   /** What the caller calls the parameters `$1`, `$2`, … of `text`. */
   readonly parameters: readonly string[]
   readonly tables: readonly TemplateTable[]
+  /** Whether it means something else from one moment to the next: what is concluded from it holds once. */
+  readonly asksForTheTime: boolean
 }
 
 /**
@@ -34,26 +36,46 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
   const tree = await parseQuery(planner, query.text)
   const references = checkAllowed(tree)
   const tables = new Map<string, TemplateTable>()
+  const prefix = unusedPrefix(text, '__table_')
   let rewritten = false
   for (const reference of references.tables) {
     const travel = query.travels.find((ref) => ref.marker === reference.name)
     const schema = plainSchema(travel ? (travel.schema ?? '') : reference.schema)
     const name = travel?.name ?? reference.name
-    const key = travel ? travel.marker : JSON.stringify([schema, name.toLowerCase()])
-    const isCteToo = !travel && reference.schema === '' && references.ctes.has(name.toLowerCase())
-    const standIn = tables.get(key)?.standIn ?? travel?.marker ?? (reference.schema === '' ? name : `__table_${tables.size}`)
-    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel, isCteToo })
-    if (travel || reference.schema !== '') {
+    // With a schema it is the table even where a WITH clause has the name.
+    const isPlain = reference.schema === ''
+    const key = travel ? travel.marker : JSON.stringify([schema, name.toLowerCase(), isPlain])
+    const standIn = tables.get(key)?.standIn ?? travel?.marker ?? (isPlain ? name : `${prefix}${tables.size}`)
+    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel })
+    if (travel || !isPlain) {
       rename(reference.node, standIn, name)
       rewritten = true
     }
   }
+  for (const { marker, name } of query.travels)
+    if (!tables.has(marker))
+      throw new DeltaError(
+        'SQL_INVALID',
+        'a version or time is asked of something that is no table',
+        { name },
+        { hint: 'write it right behind the name of the table, before its alias' },
+      )
   return {
     text: rewritten ? await printQuery(planner, tree) : query.text,
     parameters: query.parameters,
     tables: [...tables.values()],
+    asksForTheTime: tokenize(text).some(
+      ({ kind, value }) => ['word', 'quoted'].includes(kind) && CLOCKS.has(value.toLowerCase()),
+    ),
   }
 }
+
+const CLOCKS = new Set(
+  (
+    'now today ago age transaction_timestamp get_current_timestamp get_current_time current_date current_time current_timestamp ' +
+    'current_localtime current_localtimestamp localtime localtimestamp'
+  ).split(' '),
+)
 
 /** Tables of a lakehouse have no schema; these two names are what other engines call that. */
 function plainSchema(schema: string): string {

@@ -13,7 +13,7 @@ export interface Token {
 
 const WORD = /[\p{L}_][\p{L}\p{N}_$]*/uy
 const NUMBER = /(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y
-const SPACE = /[\s\u00a0\ufeff]+|--[^\n]*/y
+const SPACE = /[\s\u00a0\ufeff]+|--[^\n\r]*/y
 const PARAMETER = /\$(?:\d+|[\p{L}_][\p{L}\p{N}_]*)|\?\d*/uy
 const DOLLAR_QUOTE = /\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy
 

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { Serial } from '../base/serial.js'
+import type { Database } from '../engine/database.js'
 import { checkpointIfDue } from '../log/checkpoint-write.js'
 import { commitEntry } from '../log/committer.js'
 import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
@@ -11,11 +12,14 @@ import { checkWritable } from '../protocol/features.js'
 import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import type { StoreOptions } from '../storage/store.js'
+import { wasFresh } from './fresh-files.js'
 import { commitTimes, type HistoryEntry, readHistory, versionAt } from './history.js'
 import { Snapshot } from './snapshot.js'
 import { Transaction, type TransactionHost } from './transaction.js'
 
 export interface TableDependencies extends LogDependencies {
+  /** The engine for work over about this many bytes: on few, threads cost more than they bring. */
+  readonly engineFor: (bytes: number) => Database
   readonly clock: Clock
   readonly random: Random
 }
@@ -132,6 +136,7 @@ export class DeltaTable implements TransactionHost {
   /** Publishes an entry after the last known one, alone in this process. A lost race is read in. */
   async publish(version: number, actions: readonly Action[], options: StoreOptions = {}): Promise<'committed' | 'lost'> {
     const body = formatCommit(actions)
+    const commit = readBack(version, body)
     const outcome = await commitEntry(this.deps.store, version, body, {
       ...options,
       clock: this.deps.clock,
@@ -141,11 +146,15 @@ export class DeltaTable implements TransactionHost {
       await this.refresh()
       return 'lost'
     }
-    const commit = parseCommit(version, body, commitPath(version))
     this.recent.set(version, commit)
     this.recent.delete(version - RECENT_COMMITS_MAX)
-    const log = await this.takeIn(commit)
-    this.checkpointBehind(log, version)
+    try {
+      const filesAreNew = actions.filter((action) => 'add' in action && !wasFresh(action.add)).length === 0
+      this.checkpointBehind(await this.takeIn(commit, filesAreNew), version)
+    } catch (error) {
+      // The commit stands. What this process missed of it, its next look at the log makes good.
+      this.deps.events({ type: 'degraded', table: this.uri, what: `take in version ${version}`, error })
+    }
     return 'committed'
   }
 
@@ -190,32 +199,43 @@ export class DeltaTable implements TransactionHost {
     for (const log of logs) await log.close()
   }
 
-  private async takeIn(commit: Commit): Promise<TableLog> {
+  private async takeIn(commit: Commit, filesAreNew: boolean): Promise<TableLog> {
     return this.logChanges.run(async () => {
       if (!this.log) this.log = await TableLog.load(this.deps)
-      else if (this.log.version < commit.version && !(await this.log.applyOwn(commit))) await this.reload()
+      else if (this.log.version < commit.version && !(await this.log.applyOwn(commit, filesAreNew))) await this.reload()
       return this.log
     })
   }
 
   private async reload(): Promise<void> {
+    const loaded = await TableLog.load(this.deps)
     // Snapshots that were handed out still read the log that they came from.
     if (this.log) this.retired.push(this.log)
-    this.log = await TableLog.load(this.deps)
+    this.log = loaded
   }
 
   private async olderLog(version: number, options: StoreOptions): Promise<TableLog> {
-    const held = this.oldLogs.get(version)
-    if (held) return held
-    const [oldest] = this.oldLogs.keys()
+    // Several callers may wait for one load, so no caller's signal ends it.
+    const loading = this.oldLogs.get(version) ?? this.loadOld(version)
+    const log = await loading
+    options.signal?.throwIfAborted()
+    return log
+  }
+
+  private loadOld(version: number): Promise<TableLog> {
+    const [oldest] = this.oldLogs
     if (oldest !== undefined && this.oldLogs.size >= OLD_LOGS_MAX) {
-      const evicted = await this.oldLogs.get(oldest)
-      this.oldLogs.delete(oldest)
-      if (evicted) this.retired.push(evicted)
+      this.oldLogs.delete(oldest[0])
+      oldest[1].then(
+        (log) => this.retired.push(log),
+        () => undefined,
+      )
     }
-    const loading = TableLog.load(this.deps, version, options)
+    const loading = TableLog.load(this.deps, version)
     this.oldLogs.set(version, loading)
-    loading.catch(() => this.oldLogs.delete(version))
+    loading.catch(() => {
+      if (this.oldLogs.get(version) === loading) this.oldLogs.delete(version)
+    })
     return loading
   }
 
@@ -227,5 +247,18 @@ export class DeltaTable implements TransactionHost {
       .catch((error: unknown) => this.deps.events({ type: 'degraded', table: this.uri, what: 'write a checkpoint', error }))
       .finally(() => this.background.delete(work))
     this.background.add(work)
+  }
+}
+
+/**
+ * The commit as every reader will see it, before it is written: a table with an entry that nobody can read is lost.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID`.
+ */
+function readBack(version: number, body: Uint8Array): Commit {
+  try {
+    return parseCommit(version, body, commitPath(version))
+  } catch (cause) {
+    throw new DeltaError('ARGUMENT_INVALID', `these actions make no commit: ${(cause as Error).message}`, {}, { cause })
   }
 }

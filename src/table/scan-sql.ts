@@ -10,9 +10,11 @@ export interface ScanFile {
 }
 
 export interface ScanShape {
-  /** The columns to give, in order; leaving out partition columns that nobody asks for spares a join. */
+  /** The columns to give, in order. */
   readonly fields: readonly StructField[]
   readonly partitionColumns: readonly string[]
+  /** Partition columns that a query names and does not read, which spares a join: reading one fails. */
+  readonly unread?: ReadonlySet<string> | undefined
 }
 
 /**
@@ -26,7 +28,8 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   if (files.length === 0)
     return `SELECT ${fields.map((f) => `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`).join(', ') || 'NULL'} WHERE false`
   const stored = fields.filter((f) => !partitionColumns.includes(f.name))
-  const constants = fields.filter((f) => partitionColumns.includes(f.name))
+  const unread = shape.unread ?? new Set()
+  const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
   const schema = stored.map(
     (f) => `${literal(f.name)}: {name: ${literal(f.name)}, type: ${literal(duckdbType(f.type))}, default_value: NULL}`,
   )
@@ -34,18 +37,18 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   const typed = schema.length > 0 ? `, schema = MAP {${schema.join(', ')}}` : ''
   const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
   const reader = `read_parquet([${list}]${typed}, hive_partitioning = false`
-  if (constants.length === 0) return `SELECT ${columns(stored)} FROM ${reader})`
+  const given = fields.map((f) => {
+    if (unread.has(f.name))
+      return `error('a column was read that the plan leaves out')::${duckdbType(f.type)} AS ${ident(f.name)}`
+    return constants.length === 0 ? ident(f.name) : `${constants.includes(f) ? '"__partition"' : '"__data"'}.${ident(f.name)}`
+  })
+  if (constants.length === 0) return `SELECT ${given.join(', ') || 'NULL AS "__row"'} FROM ${reader})`
   const rows = files.map(
     (file) =>
       `(${[literal(file.localFile), ...constants.map((f) => constant(f.type, file.partitionValues[f.name] ?? null))].join(', ')})`,
   )
   const values = `(VALUES ${rows.join(', ')}) AS "__partition"("__file", ${constants.map((f) => ident(f.name)).join(', ')})`
-  const given = fields.map((f) => `${constants.includes(f) ? '"__partition"' : '"__data"'}.${ident(f.name)}`)
   return `SELECT ${given.join(', ')} FROM ${reader}, filename = '__file') AS "__data" JOIN ${values} ON "__data"."__file" = "__partition"."__file"`
-}
-
-function columns(fields: readonly StructField[]): string {
-  return fields.map((f) => ident(f.name)).join(', ') || 'NULL AS "__row"'
 }
 
 /** A partition value as a typed constant. Text that the type cannot hold fails the scan rather than reading as NULL. */

@@ -10,6 +10,7 @@ import type { TableProperties } from '../protocol/properties.js'
 import { isStruct, type StructType } from '../protocol/schema.js'
 import { formatStats, leafKey } from '../protocol/stats.js'
 import type { TableDependencies } from './delta-table.js'
+import { markFresh } from './fresh-files.js'
 
 /** Where staged files are to belong. */
 export interface StageTarget {
@@ -92,14 +93,14 @@ async function store(
   const folder = partitionFolder(target.partitionColumns, partitionValues)
   const path = folder === '' ? name : `${folder}/${name}`
   await deps.store.putFile(path, file.file, { signal: options.signal })
-  return {
+  return markFresh({
     path: encodeFilePath(path),
     partitionValues,
     size: file.sizeBytes,
     modificationTime: deps.clock.now(),
     dataChange: options.dataChange ?? true,
     stats: formatStats(fields, file.rows, file.statistics, target.properties.dataSkippingNumIndexedCols),
-  }
+  })
 }
 
 /** The writer counted NULLs on its way, so the check costs no pass of its own. */
@@ -107,7 +108,8 @@ function checkNotNull(target: StageTarget, file: WrittenFile): void {
   for (const { name, nullable, type } of target.schema.fields) {
     if (nullable) continue
     const partitioned = target.partitionColumns.includes(name)
-    const nulls = partitioned ? Number(file.partition[name] === null) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
+    // An empty text has no place in a partition's values: it reads as NULL.
+    const nulls = partitioned ? Number(!file.partition[name]) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
     if (nulls > 0 && !isStruct(type))
       throw new DeltaError('VALUE_NULL', 'a column that takes no NULL got one', {
         column: name,

@@ -4,6 +4,7 @@ import type { EventSink } from '../base/events.js'
 import type { Random } from '../base/random.js'
 import type { Action, AddFile, CommitInfo, CommittedBatch, RemoveFile, SetTransaction } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
+import { rootSpellings } from '../protocol/file-path.js'
 import type { StoreOptions } from '../storage/store.js'
 import { type Conflict, findConflict, footprintOf } from './conflict.js'
 import { ENGINE_INFO } from './engine-info.js'
@@ -108,7 +109,13 @@ export class Transaction {
     if (this.done) throw new DeltaError('ARGUMENT_INVALID', 'this transaction is over', {}, { hint: 'begin a new one' })
     this.done = true
     const { clock, random, events } = this.table.deps
-    const footprint = footprintOf({ adds: this.adds, removes: this.removes, appIds: [...this.txns.keys()], changesTable: false })
+    const footprint = footprintOf({
+      roots: rootSpellings(this.table.uri),
+      adds: this.adds,
+      removes: this.removes,
+      appIds: [...this.txns.keys()],
+      changesTable: false,
+    })
     let checked = this.snapshot.version
     for (let attempts = 1; attempts <= ATTEMPTS_MAX; attempts++) {
       const outcome = await this.table.exclusive(async (): Promise<TransactionOutcome | undefined> => {

@@ -13,7 +13,7 @@ const REPOSITORY = resolve(import.meta.dirname, '../..')
 const BUILD = join(REPOSITORY, 'dist/.cli-test')
 const LOCK = join(REPOSITORY, 'dist/.cli-test.lock')
 const STAMP = join(BUILD, 'built')
-const MAIN = join(BUILD, 'cli/main.js')
+const MAIN = join(BUILD, 'cli/main.cjs')
 const SOURCES = ['src', 'cli', 'server', 'data', 'bench']
 
 // Each test starts several processes, on machines that may have little to spare.

@@ -2,17 +2,19 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { DELTAIC_VERSION } from '../src/index.js'
+import { benchAppends } from './appends.js'
 import type { BenchContext } from './context.js'
+import { benchIngest } from './ingest.js'
+import { benchParquetWriting } from './parquet-writing.js'
+import { reportMachine } from './report.js'
+import { benchScan } from './scan.js'
 
-process.env['UV_THREADPOOL_SIZE'] ??= '16'
-
-const { DELTAIC_VERSION } = await import('../src/index.js')
-const { reportMachine } = await import('./report.js')
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
-  ingest: (await import('./ingest.js')).benchIngest,
-  appends: (await import('./appends.js')).benchAppends,
-  scan: (await import('./scan.js')).benchScan,
-  'parquet-writing': (await import('./parquet-writing.js')).benchParquetWriting,
+  ingest: benchIngest,
+  appends: benchAppends,
+  scan: benchScan,
+  'parquet-writing': benchParquetWriting,
 }
 
 const wanted = process.argv.slice(2)

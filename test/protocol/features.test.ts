@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest'
+import type { Metadata, Protocol } from '../../src/protocol/actions.js'
+import { checkReadable, checkWritable, requiredProtocol, writerFeatures } from '../../src/protocol/features.js'
+import { type DataType, field, type StructField, type StructType } from '../../src/protocol/schema.js'
+
+const struct = (...fields: StructField[]): StructType => ({ type: 'struct', fields })
+const plain = struct(field('a', 'long'))
+
+function metadata(configuration: Readonly<Record<string, string>> = {}, schema: StructType = plain): Metadata {
+  return { id: 'x', format: { provider: 'parquet' }, schemaString: JSON.stringify(schema), partitionColumns: [], configuration }
+}
+
+const legacy = (minReaderVersion: number, minWriterVersion: number): Protocol => ({ minReaderVersion, minWriterVersion })
+const listed = (readerFeatures: string[], features = readerFeatures): Protocol => ({
+  minReaderVersion: 3,
+  minWriterVersion: 7,
+  readerFeatures,
+  writerFeatures: features,
+})
+const refusal = (features: string) =>
+  expect.objectContaining({ code: 'FEATURE_UNSUPPORTED', kind: 'unsupported', details: { features } }) as Error
+
+describe('the protocol that a new table needs', () => {
+  const ntz: DataType = 'timestamp_ntz'
+  it.each<[string, StructType, Record<string, string>, Protocol]>([
+    ['plain columns', plain, {}, legacy(1, 1)],
+    ['other properties', plain, { 'delta.checkpointInterval': '3', mine: 'x' }, legacy(1, 1)],
+    ['append only', plain, { 'delta.appendOnly': 'TRUE' }, legacy(1, 2)],
+    ['append only said to be false', plain, { 'delta.appendOnly': 'false' }, legacy(1, 1)],
+    ['NOT NULL', struct(field('a', 'long', false)), {}, legacy(1, 2)],
+    ['times without zone', struct(field('a', ntz)), {}, listed(['timestampNtz'])],
+    [
+      'such times in a list in a struct',
+      struct(field('s', struct(field('l', { type: 'array', elementType: ntz, containsNull: true })))),
+      {},
+      listed(['timestampNtz']),
+    ],
+    [
+      'such times in a map',
+      struct(field('m', { type: 'map', keyType: 'string', valueType: ntz, valueContainsNull: true })),
+      {},
+      listed(['timestampNtz']),
+    ],
+    [
+      'all of it',
+      struct(field('a', ntz, false)),
+      { 'delta.appendOnly': 'true' },
+      listed(['timestampNtz'], ['timestampNtz', 'appendOnly', 'invariants']),
+    ],
+  ])('for %s is the lowest', (_, schema, configuration, expected) => {
+    const protocol = requiredProtocol(schema, configuration)
+    expect(protocol).toEqual(expected)
+    expect(() => checkWritable(protocol, metadata(configuration, schema))).not.toThrow()
+  })
+})
+
+describe('reading', () => {
+  it.each<[string, Protocol, Record<string, string>]>([
+    ['version 1', legacy(1, 1), {}],
+    ['version 1, written by any', legacy(1, 6), {}],
+    ['version 2 without column mapping', legacy(2, 5), {}],
+    ['version 2 with the mapping off', legacy(2, 5), { 'delta.columnMapping.mode': 'none' }],
+    ['an empty list', listed([]), {}],
+    ['known features', listed(['timestampNtz', 'vacuumProtocolCheck']), {}],
+    ['writer-only features that are not known', listed([], ['rowTracking', 'fromTheFuture']), {}],
+    ['a writer version from the future', legacy(1, 9), {}],
+  ])('is fine for %s', (_, protocol, configuration) => {
+    expect(() => checkReadable(protocol, metadata(configuration))).not.toThrow()
+  })
+
+  it.each<[string, Protocol, Record<string, string>, string]>([
+    ['a version from the future', legacy(99, 99), {}, 'reader version 99'],
+    ['unknown features, by name', listed(['timestampNtz', 'deletionVectors', 'x']), {}, 'deletionVectors, x'],
+    ['column mapping', legacy(2, 5), { 'delta.columnMapping.mode': 'name' }, 'columnMapping'],
+    ['column mapping by id', legacy(2, 7), { 'delta.columnMapping.mode': 'id' }, 'columnMapping'],
+  ])('is refused for %s', (_, protocol, configuration, features) => {
+    expect(() => checkReadable(protocol, metadata(configuration))).toThrow(refusal(features))
+    expect(() => checkWritable(protocol, metadata(configuration))).toThrow(refusal(features))
+  })
+})
+
+describe('writing', () => {
+  it.each<[string, Protocol]>([
+    ['legacy version 2', legacy(1, 2)],
+    ['legacy version 6 that uses none of it', legacy(1, 6)],
+    [
+      'features that are kept',
+      listed(['timestampNtz'], ['timestampNtz', 'appendOnly', 'invariants', 'checkConstraints', 'generatedColumns']),
+    ],
+  ])('is fine for %s', (_, protocol) => {
+    expect(() => checkWritable(protocol, metadata())).not.toThrow()
+  })
+
+  it.each<[string, Protocol, Metadata, string]>([
+    ['a version from the future', legacy(1, 8), metadata(), 'writer version 8'],
+    ['features of its own list', listed([], ['rowTracking', 'domainMetadata']), metadata(), 'rowTracking, domainMetadata'],
+    ['a constraint', legacy(1, 3), metadata({ 'delta.constraints.c': 'a > 0' }), 'checkConstraints'],
+    ['a change data feed', legacy(1, 4), metadata({ 'delta.enableChangeDataFeed': 'true' }), 'changeDataFeed'],
+    ['an invariant', legacy(1, 2), metadata({}, struct(field('a', 'long', true, { 'delta.invariants': '{}' }))), 'invariants'],
+    [
+      'an invariant inside a struct',
+      legacy(1, 2),
+      metadata({}, struct(field('s', struct(field('a', 'long', true, { 'delta.invariants': '{}' }))))),
+      'invariants',
+    ],
+    [
+      'a generated column',
+      legacy(1, 4),
+      metadata({}, struct(field('a', 'long', true, { 'delta.generationExpression': '1' }))),
+      'generatedColumns',
+    ],
+    [
+      'an identity column',
+      legacy(1, 6),
+      metadata({}, struct(field('a', 'long', true, { 'delta.identity.start': 1 }))),
+      'identityColumns',
+    ],
+    ['a default', listed([]), metadata({}, struct(field('a', 'long', true, { CURRENT_DEFAULT: '1' }))), 'allowColumnDefaults'],
+  ])('is refused for %s', (_, protocol, table, features) => {
+    expect(() => checkWritable(protocol, table)).toThrow(refusal(features))
+  })
+
+  it('spells out what a legacy version asks of writers', () => {
+    expect(writerFeatures(legacy(1, 1))).toEqual([])
+    expect(writerFeatures(legacy(1, 4))).toEqual([
+      'appendOnly',
+      'invariants',
+      'checkConstraints',
+      'changeDataFeed',
+      'generatedColumns',
+    ])
+    expect(writerFeatures(listed([], ['rowTracking']))).toEqual(['rowTracking'])
+  })
+})
