@@ -1,24 +1,26 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 
 /** A folder for files that live no longer than this process: staged uploads, answers on their way out. */
 export class Spool {
   readonly folder: string
+  private readonly made: string | undefined
 
-  private constructor(folder: string) {
+  private constructor(folder: string, made: string | undefined) {
     this.folder = folder
+    this.made = made
   }
 
   /** Makes a fresh folder below `parent`, and clears away those of processes that ended without doing so. */
   static async create(parent: string): Promise<Spool> {
     const folder = join(parent, `spool-${process.pid}-${randomUUID()}`)
-    await mkdir(folder, { recursive: true })
+    const made = await mkdir(folder, { recursive: true })
     for (const name of await readdir(parent)) {
       const pid = Number(/^spool-(\d+)-/.exec(name)?.[1] ?? Number.NaN)
       if (Number.isInteger(pid) && !isRunning(pid)) await rm(join(parent, name), { force: true, recursive: true })
     }
-    return new Spool(folder)
+    return new Spool(folder, made)
   }
 
   /** A path that nothing uses yet. The file is the caller's to write and to remove. */
@@ -44,8 +46,17 @@ export class Spool {
     await rm(path, { force: true, recursive: true })
   }
 
+  /** Removes the folder, and those above it that were made for it and hold nothing else. */
   async close(): Promise<void> {
     await rm(this.folder, { force: true, recursive: true })
+    if (this.made === undefined) return
+    for (let folder = dirname(this.folder); folder.startsWith(this.made); folder = dirname(folder)) {
+      try {
+        await rmdir(folder)
+      } catch {
+        return
+      }
+    }
   }
 }
 

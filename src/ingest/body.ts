@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip } from 'node:zlib'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Spool } from '../engine/spool.js'
@@ -37,7 +37,7 @@ export async function spoolBody(
   let sizeBytes = 0
   let file: { readonly path: string; readonly stream: WriteStream } | undefined
   try {
-    for await (const chunk of unpacked(body, options.compression)) {
+    for await (const chunk of unpacked(untilAborted(body, options.signal), options.compression)) {
       options.signal?.throwIfAborted()
       sizeBytes += chunk.byteLength
       if (sizeBytes > options.sizeBytesMax)
@@ -63,6 +63,7 @@ export async function spoolBody(
   } catch (error) {
     file?.stream.destroy()
     if (file) await spool.remove(file.path)
+    options.signal?.throwIfAborted()
     const code = (error as { readonly code?: string }).code ?? ''
     if (
       !isDeltaError(error) &&
@@ -72,6 +73,16 @@ export async function spoolBody(
       throw new DeltaError('ROWS_INVALID', `the body is not ${options.compression}`, {}, { cause: error })
     throw error
   }
+}
+
+/** A body whose next bytes do not come must not outlive the caller's patience. */
+function untilAborted(
+  body: AsyncIterable<Uint8Array> | Uint8Array,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Uint8Array> | Uint8Array {
+  if (!signal || body instanceof Uint8Array) return body
+  signal.throwIfAborted()
+  return addAbortSignal(signal, Readable.from(body)) as AsyncIterable<Uint8Array>
 }
 
 async function* unpacked(body: AsyncIterable<Uint8Array> | Uint8Array, compression: Compression): AsyncGenerator<Uint8Array> {

@@ -1,8 +1,7 @@
 import { DeltaError } from '../base/errors.js'
-import type { AddFile } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import { stageFiles } from '../table/stage.js'
-import { type BatchId, findFirstResult } from './batches.js'
+import { type StagedFiles, stageFiles } from '../table/stage.js'
+import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-commit.js'
 import { type Input, readerFor } from './input.js'
 import { type RejectedLine, stageRows } from './staging.js'
@@ -44,7 +43,6 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
     const reader = readerFor(input, fields)
     const staged = await stageRows(session, reader, fields, input.format, options.signal)
     if (staged.rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(staged.rejects)
-    const total = Math.max(staged.lines, 1)
     const step = options.batchRows ?? Number.MAX_SAFE_INTEGER
     if (!(step >= 1)) throw new DeltaError('ARGUMENT_INVALID', 'a batch has at least one row', { batchRows: step })
     let result: LoadResult = {
@@ -58,38 +56,31 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
       attempts: 0,
       replayed: options.batch !== undefined,
     }
-    let keptRejects = false
-    for (let start = 0, index = 0; start < total; start += step, index++) {
+    let areRejectsKept = staged.rejects.length === 0
+    const places = Math.max(staged.places, 1)
+    for (let start = 0, index = 0; start < places; start += step, index++) {
       options.signal?.throwIfAborted()
       const batch = options.batch && { appId: options.batch.appId, version: options.batch.version + index }
-      const first = batch && (await findFirstResult(table, batch))
-      if (first) {
-        result = { ...result, version: Math.max(result.version, first.committedAt), rowsAdded: result.rowsAdded + first.rows }
-      } else {
-        if (!keptRejects && staged.rejects.length > 0) await options.keepRejects(staged.rejects, batch)
-        keptRejects = true
-        const range = {
-          start: start + reader.firstLine,
-          endExclusive: Math.min(start + step, Number.MAX_SAFE_INTEGER - 1) + reader.firstLine,
-        }
-        const files = await stageFiles(table.deps, session, staged.selectRange(range), snapshot, { signal: options.signal })
+      let done = batch && replayedPart(await findFirstResult(table, batch))
+      if (!done) {
+        if (!areRejectsKept) await options.keepRejects(staged.rejects, batch)
+        areRejectsKept = true
+        const range = { start: start + reader.firstLine, endExclusive: Math.min(start + step, places) + reader.firstLine }
         const rejected = staged.rejects.filter(({ line }) => line >= range.start && line < range.endExclusive).length
-        const committed =
-          files.rows > 0 || batch
-            ? await commitRows(table, files.adds, files.rows, batch && { ...batch, rejected }, options.signal)
-            : undefined
-        result = {
-          ...result,
-          version: committed?.version ?? result.version,
-          commits: result.commits + (committed ? 1 : 0),
-          rowsAdded: result.rowsAdded + files.rows,
-          filesAdded: result.filesAdded + files.adds.length,
-          bytesAdded: result.bytesAdded + files.bytes,
-          attempts: result.attempts + (committed?.attempts ?? 0),
-          replayed: false,
-        }
+        const files = await stageFiles(table.deps, session, staged.selectRange(range), snapshot, { signal: options.signal })
+        done = await commitRows(table, files, batch && { ...batch, rejected }, options.signal)
       }
-      options.onProgress?.(Math.min(start + step, staged.lines), staged.lines)
+      result = {
+        ...result,
+        version: done.version ?? result.version,
+        commits: result.commits + done.commits,
+        rowsAdded: result.rowsAdded + done.rowsAdded,
+        filesAdded: result.filesAdded + done.filesAdded,
+        bytesAdded: result.bytesAdded + done.bytesAdded,
+        attempts: result.attempts + done.attempts,
+        replayed: result.replayed && done.replayed,
+      }
+      options.onProgress?.(Math.min(start + step, staged.places), staged.places)
     }
     return result
   } finally {
@@ -97,19 +88,47 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
   }
 }
 
+/** What became of one commit's rows. */
+export interface LoadedPart {
+  /** Absent when there was nothing to commit. */
+  readonly version: number | undefined
+  readonly commits: number
+  readonly rowsAdded: number
+  readonly filesAdded: number
+  readonly bytesAdded: number
+  readonly attempts: number
+  readonly replayed: boolean
+}
+
+/** A batch that is in the table already, as the answer to its repeat. */
+export function replayedPart(first: FirstResult | undefined): LoadedPart | undefined {
+  if (!first) return undefined
+  return {
+    version: first.committedAt,
+    rowsAdded: first.rows,
+    commits: 0,
+    filesAdded: 0,
+    bytesAdded: 0,
+    attempts: 0,
+    replayed: true,
+  }
+}
+
 /**
- * Commits staged files as an append.
+ * Commits staged files as an append; nothing is committed for no rows of no batch. A batch that came in by another way
+ * meanwhile is answered as it was there.
  *
- * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since they were staged, or the batch came in
- * by another way meanwhile.
+ * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since the files were staged.
  */
 export async function commitRows(
   table: DeltaTable,
-  adds: readonly AddFile[],
-  rows: number,
+  staged: StagedFiles,
   batch: (BatchId & { readonly rejected: number }) | undefined,
   signal?: AbortSignal,
-): Promise<{ readonly version: number; readonly attempts: number }> {
+): Promise<LoadedPart> {
+  const { adds, rows, bytes } = staged
+  const added = { rowsAdded: rows, filesAdded: adds.length, bytesAdded: bytes, replayed: false }
+  if (rows === 0 && !batch) return { ...added, version: undefined, commits: 0, attempts: 0 }
   const transaction = await table.transaction(await table.knownSnapshot(), { signal })
   const { partitionColumns } = transaction.snapshot
   if (batch) transaction.setTransaction({ appId: batch.appId, version: batch.version, rows, rejected: batch.rejected })
@@ -118,15 +137,13 @@ export async function commitRows(
     .describe({
       name: 'WRITE',
       parameters: { mode: 'Append', partitionBy: JSON.stringify(partitionColumns) },
-      metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: adds.reduce((sum, file) => sum + file.size, 0) },
+      metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: bytes },
     })
     .commit({ signal })
-  if (outcome.kind === 'committed') return outcome
+  if (outcome.kind === 'committed') return { ...added, version: outcome.version, commits: 1, attempts: outcome.attempts }
   const { reason, version } = outcome.conflict
-  throw new DeltaError(
-    'COMMIT_CONFLICT',
-    'the table changed while rows were written',
-    { reason, version },
-    { hint: 'run it again' },
-  )
+  const first = batch && reason === 'sameProducer' ? replayedPart(await findFirstResult(table, batch)) : undefined
+  if (first) return first
+  const facts = { reason, version }
+  throw new DeltaError('COMMIT_CONFLICT', 'the table changed while rows were written', facts, { hint: 'run it again' })
 }

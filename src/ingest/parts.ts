@@ -77,7 +77,7 @@ function plainLines(chunks: readonly Uint8Array[]): readonly Uint8Array[] | unde
   const [first] = chunks
   let text = chunks.length === 1 && first ? Buffer.from(first.buffer, first.byteOffset, first.byteLength) : Buffer.concat(chunks)
   if (!isUtf8(text)) return undefined
-  if (text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) text = text.subarray(3)
+  while (text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) text = text.subarray(3)
   if (text.includes(0x0d)) text = Buffer.from(text.toString('latin1').replaceAll('\r\n', '\n').replaceAll('\r', '\t'), 'latin1')
   if (text.length === 0) return []
   return text.at(-1) === 0x0a ? [text] : [text, NEWLINE]

@@ -50,11 +50,13 @@ export class Engines {
     const temp = resolve(options.tempFolder ?? (root === undefined ? join(tmpdir(), 'deltaic') : join(root, '.deltaic')))
     const memory = options.memoryLimitBytes ?? Math.min(totalmem() / 2, 8 * GIB)
     const spool = await Spool.create(temp)
-    const settings = { memoryLimitBytes: memory / 3, threads: options.threads, tempFolder: join(spool.folder, 'spill') }
+    const settings = { memoryLimitBytes: memory / 3, threads: options.threads }
+    // Each engine names its spilled files as if it were alone.
+    const spill = (name: string) => ({ tempFolder: join(spool.folder, `spill-${name}`) })
     const [work, small, queries, binder] = await Promise.all([
-      Database.open(settings),
-      Database.open({ ...settings, threads: 1 }),
-      Database.open({ ...settings, sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])] }),
+      Database.open({ ...settings, ...spill('work') }),
+      Database.open({ ...settings, ...spill('small'), threads: 1 }),
+      Database.open({ ...settings, ...spill('queries'), sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])] }),
       Database.open({
         memoryLimitBytes: PLANNER_MEMORY_BYTES,
         threads: 1,
@@ -63,7 +65,9 @@ export class Engines {
       }),
     ])
     const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
-    return new Engines({ work, small, queries, binder, spool, cache }, () => Database.open(settings))
+    return new Engines({ work, small, queries, binder, spool, cache }, () =>
+      Database.open({ ...settings, ...spill('locations') }),
+    )
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */

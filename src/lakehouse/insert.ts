@@ -2,7 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { type BatchId, findFirstResult } from '../ingest/batches.js'
-import { commitRows } from '../ingest/load.js'
+import { commitRows, type LoadedPart, replayedPart } from '../ingest/load.js'
 import type { StructField } from '../protocol/schema.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type StagedFiles, type StageTarget, stageFiles } from '../table/stage.js'
@@ -24,33 +24,21 @@ export async function insertQuery(
   batch?: BatchId,
 ): Promise<Omit<AppendResult, 'elapsedMs'>> {
   const { snapshot } = await table.transaction(undefined, { signal: request.signal })
-  const nothing = { rowsRejected: 0, rejects: [], filesAdded: 0, bytesAdded: 0, attempts: 0, commits: 0 }
-  const first = batch && (await findFirstResult(table, batch))
-  if (first) return { ...nothing, version: first.committedAt, rowsAdded: first.rows, replayed: true }
+  const first = batch && replayedPart(await findFirstResult(table, batch))
+  if (first) return insertResult(first, snapshot.version)
   const ready = await readyQuery(context, request)
   try {
     const targets = targetColumns(snapshot.schema.fields, columns, ready.plan.columns.length)
     const staged = await stageQuery(table, ready, snapshot, targets, request.signal)
-    const added = {
-      ...nothing,
-      rowsAdded: staged.rows,
-      filesAdded: staged.adds.length,
-      bytesAdded: staged.bytes,
-      replayed: false,
-    }
-    if (staged.rows === 0 && !batch) return { ...added, version: snapshot.version }
-    const { version, attempts } = await commitRows(
-      table,
-      staged.adds,
-      staged.rows,
-      batch && { ...batch, rejected: 0 },
-      request.signal,
-    )
-    return { ...added, version, attempts, commits: 1 }
+    return insertResult(await commitRows(table, staged, batch && { ...batch, rejected: 0 }, request.signal), snapshot.version)
   } finally {
     ready.session.close()
     ready.release()
   }
+}
+
+function insertResult(part: LoadedPart, versionBefore: number): Omit<AppendResult, 'elapsedMs'> {
+  return { ...part, version: part.version ?? versionBefore, rowsRejected: 0, rejects: [] }
 }
 
 /** Writes a ready query's rows as files of a table; `targets` names the column that each of the query's goes to. */

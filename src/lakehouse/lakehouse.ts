@@ -9,11 +9,12 @@ import type { TableRequest } from '../sql/planner.js'
 import { parseStatement } from '../sql/statement.js'
 import { splitStatements, tokenize } from '../sql/tokens.js'
 import { openStore } from '../storage/open.js'
-import type { ObjectStore } from '../storage/store.js'
+import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { DeltaTable } from '../table/delta-table.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
-import { checkTableName } from './names.js'
+import { checkTableName, tableExists } from './names.js'
+import { checkNewRoot } from './new-root.js'
 import type { CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
 import type { PinnedTable } from './query-runner.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
@@ -54,7 +55,10 @@ export class Lakehouse {
   private readonly host: TableHost
   private readonly withoutLocations: TableHost
   private readonly opened = new Map<string, { readonly delta: DeltaTable; readonly table: Table }>()
+  /** Names whose tables callers hold, whether there is one or not. */
+  private readonly handedOut = new Set<string>()
   private readonly outside = new Map<string, DeltaTable>()
+  private rootCheck: Promise<void> | undefined
   private closed = false
 
   private constructor(store: ObjectStore, options: LakehouseOptions, engines: Engines, clock: Clock) {
@@ -130,7 +134,9 @@ export class Lakehouse {
 
   /** The table of a name; nothing is asked of the store. @throws {DeltaError} `NAME_INVALID`. */
   table(name: string): Table {
-    return this.open(name).table
+    const { table } = this.open(name)
+    this.handedOut.add(name)
+    return table
   }
 
   /** By name. */
@@ -153,8 +159,9 @@ export class Lakehouse {
   async createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }> {
     const design = checkDesign({ ...options, fields: options.columns.map(fieldOf) })
     const { delta } = this.open(checkTableName(name))
+    await this.beforeTable({ signal: options.signal })
     const created = await createDeltaTable(delta, design, { name: 'CREATE TABLE' }, [], options.signal)
-    if (!created && !options.ifNotExists) throw new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name })
+    if (!created && !options.ifNotExists) throw tableExists(name)
     return { created, version: (await delta.snapshot()).version }
   }
 
@@ -174,6 +181,7 @@ export class Lakehouse {
     }
     await this.opened.get(name)?.table.close()
     this.opened.delete(name)
+    this.handedOut.delete(name)
     // The log goes first, the newest commit before the older ones: a table that is half deleted never reads as a whole one.
     const log = paths
       .filter((path) => path.startsWith(`${name}/${LOG_FOLDER}/`))
@@ -208,6 +216,15 @@ export class Lakehouse {
   /** @internal */
   deltaOf(name: string): DeltaTable {
     return this.open(name).delta
+  }
+
+  /** @internal Makes sure, once, that tables here are safe to commit to. */
+  beforeTable(options: StoreOptions = {}): Promise<void> {
+    this.rootCheck ??= checkNewRoot(this.store, async () => (await this.tables()).length > 0, options)
+    this.rootCheck.catch(() => {
+      this.rootCheck = undefined
+    })
+    return this.rootCheck
   }
 
   private open(name: string): { readonly delta: DeltaTable; readonly table: Table } {
@@ -254,7 +271,8 @@ export class Lakehouse {
     if (schema !== '' || !isTableName(name)) return undefined
     const { delta } = this.open(name)
     if (await delta.exists()) return delta
-    this.opened.delete(name)
+    // A handle that a caller has is this lakehouse's to close; of names that are only asked for, none is kept.
+    if (!this.handedOut.has(name)) this.opened.delete(name)
     const same = (await this.tables()).find((table) => table.name.toLowerCase() === name.toLowerCase())
     return same && this.open(same.name).delta
   }
@@ -268,7 +286,9 @@ export class Lakehouse {
 
   private async create(name: string, fields: readonly StructField[]): Promise<void> {
     const { delta } = this.open(checkTableName(name))
-    if (!(await delta.exists())) await createDeltaTable(delta, checkDesign({ fields }), { name: 'CREATE TABLE' })
+    if (await delta.exists()) return
+    await this.beforeTable()
+    await createDeltaTable(delta, checkDesign({ fields }), { name: 'CREATE TABLE' })
   }
 
   private async siblingRejects(name: string): Promise<Table> {

@@ -17,3 +17,8 @@ export function checkTableName(name: string): string {
     )
   return name
 }
+
+export function tableExists(name: string): DeltaError {
+  const hint = 'choose another name, say IF NOT EXISTS to keep what is there, or DROP TABLE first'
+  return new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name }, { hint })
+}

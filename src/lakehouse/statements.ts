@@ -2,10 +2,12 @@ import { DeltaError } from '../base/errors.js'
 import { field } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { Statement, TableName } from '../sql/statement.js'
+import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { tableDetail } from './detail.js'
 import { insertQuery, stageQuery } from './insert.js'
+import { tableExists } from './names.js'
 import type { CreateTableOptions, OptimizeOptions, OptimizeResult, SqlOptions, TableSummary } from './options.js'
 import { commandResult, explainQuery, readyQuery, runQuery } from './query-runner.js'
 import type { QueryResult } from './result.js'
@@ -18,6 +20,8 @@ export interface Catalog {
   createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }>
   dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
   deltaOf(name: string): DeltaTable
+  /** Makes sure that tables here are safe to commit to. */
+  beforeTable(options: StoreOptions): Promise<void>
 }
 
 /** Runs one statement. Everything but queries has happened when this resolves. */
@@ -105,7 +109,6 @@ async function createTableAs(
 ): Promise<QueryResult> {
   const name = await canonical(catalog, catalogName(statement.table))
   const delta = catalog.deltaOf(name)
-  const taken = () => new DeltaError('TABLE_EXISTS', 'there is a table of this name', { table: name })
   const there = async () =>
     one(host, {
       created: ['BOOLEAN', false],
@@ -113,7 +116,7 @@ async function createTableAs(
       rows_added: ['BIGINT', 0],
     })
   if (await delta.exists()) {
-    if (!statement.ifNotExists) throw taken()
+    if (!statement.ifNotExists) throw tableExists(name)
     return there()
   }
   const ready = await readyQuery(host, { text: query, params: options.params, signal: options.signal })
@@ -121,7 +124,7 @@ async function createTableAs(
     const { partitionBy, properties, comment } = statement
     const fields = ready.plan.columns.map(({ name: column, type }) => field(column, parseType(type, 'duckdb')))
     const design = checkDesign({ fields, partitionBy, properties, comment } satisfies TableDesign)
-    await delta.deps.store.ensureSafe({ signal: options.signal })
+    await catalog.beforeTable({ signal: options.signal })
     const staged = await stageQuery(
       delta,
       ready,
@@ -132,7 +135,7 @@ async function createTableAs(
     const metrics = { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
     const files = staged.adds.map((add) => ({ add }))
     if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal))) {
-      if (!statement.ifNotExists) throw taken()
+      if (!statement.ifNotExists) throw tableExists(name)
       return there()
     }
     return one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })

@@ -44,6 +44,12 @@ const SOURCE_WORDS = ['summarize', 'pivot', 'unpivot']
 /** Delta's statements that this engine does not have, so that the error can say so rather than point at a word. */
 const ELSEWHERE = 'alter analyze convert delete insert merge refresh reorg restore truncate update vacuum'.split(' ')
 
+/** DuckDB's own statements, which act on the engine or on files rather than on tables of a lakehouse. */
+const REFUSED = (
+  'abort attach begin call checkpoint comment commit copy deallocate detach end execute export force grant import install kill load ' +
+  'pragma prepare release reset revoke rollback savepoint set start transaction use'
+).split(' ')
+
 /**
  * Reads one statement. Queries are handed on as text; DuckDB parses them.
  *
@@ -64,6 +70,7 @@ export function parseStatement(text: string, tokens: readonly Token[]): Statemen
   if (cursor.accept('optimize') || cursor.accept('compact')) return optimize(cursor)
   if (cursor.accept('drop')) return drop(cursor)
   if (ELSEWHERE.includes(word)) throw unsupported(`${word.toUpperCase()} statements`)
+  if (!REFUSED.includes(word)) throw cursor.unexpected('a statement')
   throw new DeltaError(
     'SQL_FORBIDDEN',
     'this statement is not allowed',

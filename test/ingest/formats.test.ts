@@ -92,7 +92,7 @@ describe('NDJSON', () => {
   })
 
   it('takes NUL bytes, quotes, line separators and emoji in a text as they are', async () => {
-    const texts = ['a\u0000b', '"\\\'', '\u2028\u2029\u0085', '😀', 'a\ufeff', '\u0001', '', ' ']
+    const texts = ['a\u0000b', '"\\\'', '\u2028\u2029\u0085', '😀', 'a\ufeff', '\u0001', '\\x01\\x02', '', ' ']
     const { all } = await load('ndjson', texts.map((v, id) => JSON.stringify({ id, v })).join('\n'))
     expect(all.map(({ v }) => v)).toEqual(texts)
   })

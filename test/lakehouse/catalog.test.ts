@@ -82,6 +82,16 @@ describe.each([
   })
 })
 
+it('keeps a table that was asked for before it was there, and waits for it when closing', async () => {
+  const lake = await lakehouse('memory:early', { lingerMs: 50 })
+  const table = lake.table('t')
+  await expect(lake.sql('SELECT * FROM t')).rejects.toMatchObject({ code: 'TABLE_NOT_FOUND' })
+  expect(lake.table('t')).toBe(table)
+  const ingested = table.ingest(Buffer.from('{"id":1}'), { create: true })
+  await ingested
+  expect(await rows(lake, 'SELECT * FROM T')).toEqual([{ id: 1n }])
+})
+
 describe('names of tables', () => {
   it.each([
     '',

@@ -100,7 +100,7 @@ describe('a damaged table', () => {
     const protocol = { minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['fromTheFuture'] }
     await writeFile(commit(2), `${JSON.stringify({ protocol })}\n`)
     await reopened()
-    expect(await readAll()).toEqual([{ s: 1999000 }])
+    expect(await readAll()).toEqual([{ s: 1999000n }])
     const refused = { code: 'FEATURE_UNSUPPORTED', details: { features: 'fromTheFuture' } }
     await expect(lake.sql('INSERT INTO t VALUES (1)')).rejects.toMatchObject(refused)
     await expect(lake.table('t').append(Buffer.from('{"id":1}'))).rejects.toMatchObject(refused)

@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest'
+import { formatCommit } from '../../src/protocol/commit-file.js'
+import { commitPath } from '../../src/protocol/log-path.js'
+import { MemoryStore } from '../../src/storage/memory.js'
+import { addOf, metadata, openWorld, PROTOCOL, skippingClock } from '../support/world.js'
+
+const world = await openWorld()
+const START = Date.UTC(2026, 0, 1)
+
+/** A log whose commits were written at these seconds after the start. */
+async function logWritten(...seconds: readonly number[]) {
+  const times = [...seconds]
+  const clock = { ...skippingClock(), now: () => START + (times[0] ?? 0) * 1000 }
+  const store = new MemoryStore({ clock })
+  for (const version of seconds.keys()) {
+    const actions =
+      version === 0 ? [PROTOCOL, metadata()] : [{ commitInfo: { operation: `OP ${version}` } }, { add: addOf(`f${version}`) }]
+    await store.put(commitPath(version), formatCommit(actions))
+    times.shift()
+  }
+  return store
+}
+
+const at = (seconds: number) => START + seconds * 1000
+const versionAt = async (store: MemoryStore, timestampMs: number) => (await world.table(store).snapshot({ timestampMs })).version
+
+describe('the version at a time', () => {
+  it('is the newest one that was there', async () => {
+    const store = await logWritten(0, 10, 20)
+    expect([
+      await versionAt(store, at(0)),
+      await versionAt(store, at(9.999)),
+      await versionAt(store, at(10)),
+      await versionAt(store, at(20)),
+    ]).toEqual([0, 0, 1, 2])
+  })
+
+  it.each([
+    ['before the first', -1],
+    ['after the last', 21],
+  ])('is none %s, and the error says which times there are', async (_, seconds) => {
+    const store = await logWritten(0, 10, 20)
+    await expect(versionAt(store, at(seconds))).rejects.toMatchObject({
+      code: 'VERSION_NOT_FOUND',
+      details: { earliest: new Date(at(0)).toISOString(), latest: new Date(at(20)).toISOString() },
+    })
+  })
+
+  it('never goes back, though the clocks of writers did', async () => {
+    const store = await logWritten(0, 50, 10, 10, 60)
+    expect([
+      await versionAt(store, at(49)),
+      await versionAt(store, at(50)),
+      await versionAt(store, at(50) + 1),
+      await versionAt(store, at(50) + 2),
+      await versionAt(store, at(60)),
+    ]).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('is what the commits say where the table has in-commit timestamps', async () => {
+    const store = new MemoryStore()
+    const configuration = { 'delta.enableInCommitTimestamps': 'true' }
+    const info = (seconds: number) => ({ commitInfo: { inCommitTimestamp: at(seconds) } })
+    await store.put(commitPath(0), formatCommit([info(100), PROTOCOL, metadata(configuration)]))
+    await store.put(commitPath(1), formatCommit([info(200), { add: addOf('a') }]))
+    expect([await versionAt(store, at(199)), await versionAt(store, at(200))]).toEqual([0, 1])
+  })
+
+  it('is refused where it is no time', async () => {
+    await expect(versionAt(await logWritten(0), Number.NaN)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' })
+  })
+})
+
+describe('history', () => {
+  it('tells the newest first, as many as asked for, and of commits without a word only that they are there', async () => {
+    const history = await world.table(await logWritten(0, 10, 20)).history(2)
+    expect(history.map(({ version, operation, timestampMs }) => [version, operation, timestampMs])).toEqual([
+      [2, 'OP 2', at(20)],
+      [1, 'OP 1', at(10)],
+    ])
+    expect((await world.table(await logWritten(0)).history(5))[0]).toMatchObject({ version: 0, operation: 'UNKNOWN' })
+  })
+})
+
+describe('a version', () => {
+  it.each([-1, 1.5, Number.NaN])('is refused when it is %s', async (version) => {
+    await expect(world.table(await logWritten(0)).snapshot({ version })).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' })
+  })
+
+  it('that is not there yet is not found, and the newest is named', async () => {
+    await expect(world.table(await logWritten(0, 1)).snapshot({ version: 5 })).rejects.toMatchObject({
+      code: 'VERSION_NOT_FOUND',
+      details: { version: 5, latest: 1 },
+    })
+  })
+})
