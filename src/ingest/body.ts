@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { addAbortSignal, Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip } from 'node:zlib'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Spool } from '../engine/spool.js'
@@ -76,22 +76,42 @@ export async function spoolBody(
 }
 
 /** A body whose next bytes do not come must not outlive the caller's patience. */
-function untilAborted(
+async function* untilAborted(
   body: AsyncIterable<Uint8Array> | Uint8Array,
   signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array> | Uint8Array {
-  if (!signal || body instanceof Uint8Array) return body
-  signal.throwIfAborted()
-  return addAbortSignal(signal, Readable.from(body)) as AsyncIterable<Uint8Array>
-}
-
-async function* unpacked(body: AsyncIterable<Uint8Array> | Uint8Array, compression: Compression): AsyncGenerator<Uint8Array> {
-  if (compression === 'none') {
-    if (body instanceof Uint8Array) yield body
-    else yield* body
+): AsyncGenerator<Uint8Array> {
+  if (body instanceof Uint8Array) {
+    yield body
     return
   }
-  const source = body instanceof Uint8Array ? Readable.from([body]) : Readable.from(body)
+  const chunks = body[Symbol.asyncIterator]()
+  let giveUp = (_reason: unknown) => {}
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = reject
+  })
+  const onAbort = () => giveUp(signal?.reason)
+  aborted.catch(() => undefined)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  try {
+    for (;;) {
+      signal?.throwIfAborted()
+      const next = await Promise.race([chunks.next(), aborted])
+      if (next.done) return
+      yield next.value
+    }
+  } finally {
+    signal?.removeEventListener('abort', onAbort)
+    // Not waited for: a body that does not go on does not end either.
+    chunks.return?.().catch(() => undefined)
+  }
+}
+
+async function* unpacked(body: AsyncIterable<Uint8Array>, compression: Compression): AsyncGenerator<Uint8Array> {
+  if (compression === 'none') {
+    yield* body
+    return
+  }
+  const source = Readable.from(body)
   const unpack = compression === 'gzip' ? createGunzip() : createBrotliDecompress()
   // A source that breaks off must not look like the end of the body.
   source.once('error', (error) => unpack.destroy(error))

@@ -117,7 +117,7 @@ async function createTableAs(
     })
   if (await delta.exists()) {
     if (!statement.ifNotExists) throw tableExists(name)
-    return there()
+    return await there()
   }
   const ready = await readyQuery(host, { text: query, params: options.params, signal: options.signal })
   try {
@@ -136,9 +136,9 @@ async function createTableAs(
     const files = staged.adds.map((add) => ({ add }))
     if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal))) {
       if (!statement.ifNotExists) throw tableExists(name)
-      return there()
+      return await there()
     }
-    return one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
+    return await one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
   } finally {
     ready.session.close()
     ready.release()

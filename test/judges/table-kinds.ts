@@ -202,8 +202,12 @@ export async function buildTable(place: Place, lake: Lakehouse, kind: TableKind)
 }
 
 async function lastCheckpoint(place: Place, table: Table): Promise<number | undefined> {
-  await using store = openStore(table.uri, place.options)
-  return readCheckpointHint(store)
+  const store = openStore(table.uri, place.options)
+  try {
+    return await readCheckpointHint(store)
+  } finally {
+    await store.close()
+  }
 }
 
 export async function run(lake: Lakehouse, sql: string): Promise<void> {

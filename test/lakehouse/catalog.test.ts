@@ -233,7 +233,7 @@ describe('closing', () => {
     await lake.sql('CREATE TABLE t AS SELECT 1 AS x')
     const result = await lake.sql('SELECT * FROM t')
     await Promise.all([lake.close(), lake.close()])
-    expect(await readdir(join(new URL(lake.uri).pathname, '.deltaic'))).toEqual([])
+    expect(await readdir(new URL(lake.uri))).toEqual(['t'])
     await expect(lake.sql('SELECT 1')).rejects.toMatchObject({ code: 'CLOSED' })
     await result.close()
     await expect(result.rows()).rejects.toMatchObject({ code: 'CLOSED' })

@@ -89,7 +89,7 @@ describe('compact', () => {
     const gone = (await filesOf(table)).find(({ partitionValues }) => partitionValues['v'] === 'p0')
     const { version } = await table.snapshot()
     const result = await compact(table, world.source, {
-      onProgress: async () => {
+      onProgress: () => {
         if (!(await store.get(commitPath(version + 1))))
           await store.put(commitPath(version + 1), formatCommit([{ remove: removeOf(gone?.path ?? '') }]))
       },

@@ -145,8 +145,12 @@ describe('other statements', () => {
     expect(() => parse(text)).toThrow(refused('STATEMENT_UNSUPPORTED', words))
   })
 
-  it.each(['COPY t TO x', 'ATTACH x', 'SET x = 1', 'nonsense', '1 + 1', "'text'", '"select" 1'])('refuses %s', (text) => {
+  it.each(['COPY t TO x', 'ATTACH x', 'SET x = 1', 'PRAGMA x', 'INSTALL x'])('refuses %s', (text) => {
     expect(() => parse(text)).toThrow(refused('SQL_FORBIDDEN', 'not allowed'))
+  })
+
+  it.each(['nonsense', '1 + 1', "'text'", '"select" 1'])('does not know %s', (text) => {
+    expect(() => parse(text)).toThrow(refused('SQL_INVALID', 'expected a statement'))
   })
 
   it.each([
