@@ -66,7 +66,7 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
         if (!areRejectsKept) await options.keepRejects(staged.rejects, batch)
         areRejectsKept = true
         const range = { start: start + reader.firstLine, endExclusive: Math.min(start + step, places) + reader.firstLine }
-        const rejected = staged.rejects.filter(({ line }) => line >= range.start && line < range.endExclusive).length
+        const rejected = staged.rejectedIn(range)
         const files = await stageFiles(table.deps, session, staged.selectRange(range), snapshot, { signal: options.signal })
         done = await commitRows(table, files, batch && { ...batch, rejected }, options.signal)
       }

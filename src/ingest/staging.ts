@@ -15,7 +15,7 @@ export interface RejectedLine {
   readonly raw: string
 }
 
-/** Lines from `start` on, before `endExclusive`, from 1. */
+/** Lines from `start` on, before `endExclusive`, from 1. Where records may be longer than a line, each counts as one. */
 export interface LineRange {
   readonly start: number
   readonly endExclusive: number
@@ -29,6 +29,8 @@ export interface StagedRows {
   readonly lines: number
   /** By line. */
   readonly rejects: readonly RejectedLine[]
+  /** How many of some lines were rejected. */
+  rejectedIn(range: LineRange): number
   /** A query of the rows, but those of lines in `without`. */
   select(without?: readonly LineRange[]): string
   /** A query of the rows of some lines. */
@@ -80,18 +82,20 @@ export async function stageRows(
         : `SELECT place, NULL::${rowType(fields)} AS r, raw FROM (${lines})`
       await session.run(`CREATE TEMP TABLE ${second} AS ${again}`, { signal })
     }
-    const rejects = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
+    const rejected = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
     const rows = (condition: string) => {
       const firstRows = `SELECT rowid AS place, r FROM ${first}`
       const all = odd > 0 ? `${firstRows} WHERE r IS NOT NULL UNION ALL SELECT place, r FROM ${second}` : firstRows
       return `SELECT r.* FROM (${all}) WHERE r IS NOT NULL${condition}`
     }
-    const places = ({ start, endExclusive }: LineRange) =>
-      `place >= ${start - reader.firstLine} AND place < ${endExclusive - reader.firstLine}`
+    const from = ({ start }: LineRange) => start - reader.firstLine
+    const until = ({ endExclusive }: LineRange) => endExclusive - reader.firstLine
+    const places = (range: LineRange) => `place >= ${from(range)} AND place < ${until(range)}`
     return {
       places: Number(counts?.places ?? 0),
       lines: Number(counts?.lines ?? 0),
-      rejects,
+      rejects: rejected.map(({ reject }) => reject),
+      rejectedIn: (range) => rejected.filter(({ place }) => place >= from(range) && place < until(range)).length,
       select: (without = []) => rows(without.map((range) => ` AND NOT (${places(range)})`).join('')),
       selectRange: (range) => rows(` AND ${places(range)}`),
       drop,
@@ -126,15 +130,16 @@ async function rejectsOf(
       },
     )
   const linesOf = await reader.linesOf?.(new Set(rows.map(({ place }) => Number(place))))
-  const rejects: RejectedLine[] = []
+  const rejects: { place: number; reject: RejectedLine }[] = []
   for (const [index, { place, start, whole, repeated }] of rows.entries()) {
     const isLookedAt = whole || index < LONG_REASONS_MAX
     const text = isLookedAt && !whole ? await wholeLine(session, bad, place) : start
-    rejects.push({
+    const reject = {
       line: linesOf?.get(Number(place)) ?? Number(place) + reader.firstLine,
       reason: isLookedAt ? lineReason(format, text, fields, repeated === true) : 'not a row of this table',
       raw: start.slice(0, RAW_CHARACTERS_MAX),
-    })
+    }
+    rejects.push({ place: Number(place), reject })
   }
   return rejects
 }

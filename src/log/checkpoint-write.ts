@@ -1,7 +1,7 @@
 import { isDeltaError } from '../base/errors.js'
 import { literal } from '../engine/sql-text.js'
 import { formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../protocol/log-path.js'
-import { tableProperties } from '../protocol/properties.js'
+import { parseInterval, tableProperties } from '../protocol/properties.js'
 import { CHECKPOINT_HEAD } from './checkpoint-read.js'
 import { FilesRelation } from './files-relation.js'
 import { readCheckpointHint } from './segment.js'
@@ -18,7 +18,8 @@ export interface WrittenCheckpoint {
  * Writes the classic checkpoint of a loaded version and points `_last_checkpoint` to it, unless that already points to
  * a later one. Rows go from the files relation to Parquet inside the engine.
  *
- * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`.
+ * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`, and producers for its
+ * `delta.setTransactionRetentionDuration`, where it has one.
  *
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#checkpoints
  */
@@ -42,10 +43,13 @@ export async function writeCheckpoint(
     const { protocol, metadata } = log.stateAt(version)
     const { name: files } = await log.files()
     const tombstonesAfter = nowMs - tableProperties(metadata.configuration).deletedFileRetentionMs
+    const txnsAfter =
+      nowMs - (parseInterval(metadata.configuration['delta.setTransactionRetentionDuration']) ?? Number.POSITIVE_INFINITY)
+    const txns = [...log.transactions()].filter(({ lastUpdated }) => (lastUpdated ?? nowMs) > txnsAfter)
     const rows = [
       one('protocol', CHECKPOINT_HEAD.protocol, protocol),
       one('metaData', CHECKPOINT_HEAD.metaData, metadata),
-      many('txn', CHECKPOINT_HEAD.txn, [...log.transactions()]),
+      many('txn', CHECKPOINT_HEAD.txn, txns),
       many('domainMetadata', CHECKPOINT_HEAD.domainMetadata, [...log.domainMetadata()]),
       `SELECT ${ADD} AS add FROM ${files} WHERE ${FilesRelation.liveAt(version)}`,
       `SELECT ${REMOVE} AS remove FROM ${files} WHERE removed_at <= ${version} AND "deletionTimestamp" > ${tombstonesAfter} ` +

@@ -1,8 +1,6 @@
-import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { Int64, Table, tableFromArrays, tableToIPC, vectorFromArray } from 'apache-arrow'
 import { describe, expect, it } from 'vitest'
 import type { ColumnDefinition } from '../../src/index.js'
-import { spoolBody } from '../../src/ingest/body.js'
 import type { InputFormat } from '../../src/ingest/formats.js'
 import { openInput } from '../../src/ingest/input.js'
 import { type LoadOptions, loadInput } from '../../src/ingest/load.js'
@@ -186,6 +184,18 @@ describe('CSV', () => {
     ])
   })
 
+  it('counts what each of several commits left out, and loses no row to a blank line', async () => {
+    const text = 'id,v\n1,"a\n\n"\n\nx,b\n\n2,c\ny,d\n3,e\n'
+    const { all, commits, rowsRejected } = await load('csv', text, undefined, {
+      onError: 'reject',
+      batchRows: 2,
+      batch: { appId: 'p', version: 1 },
+    })
+    expect([all.map(({ id }) => id), commits, rowsRejected]).toEqual([[1, 2, 3], 3, 2])
+    const lines = await load('ndjson', '\n\n{"id":1}\n\n\n{"id":2}\n\n{"id":3}\n', undefined, { batchRows: 2 })
+    expect(lines.all.map(({ id }) => id)).toEqual([1, 2, 3])
+  })
+
   it('refuses columns that the table does not have', async () => {
     expect(await failure('csv', 'id,w\n1,2\n')).toMatchObject({ code: 'SCHEMA_MISMATCH', details: { columns: 'w' } })
   })
@@ -244,44 +254,5 @@ describe('Arrow and Parquet', () => {
     expect((await load('parquet', parquet)).rowsAdded).toBe(100)
     expect(await failure('parquet', parquet.subarray(0, parquet.length - 20))).toMatchObject({ code: 'ROWS_INVALID' })
     expect(await failure('parquet', '')).toMatchObject({ code: 'ROWS_INVALID' })
-  })
-})
-
-describe('spoolBody', () => {
-  const rows = Buffer.from('{"id":1}\n'.repeat(1000))
-  const options = { sizeBytesMax: 1e9 }
-  const stream = async function* (bytes: Buffer, size: number) {
-    for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
-  }
-
-  it.each([
-    ['gzip', gzipSync(rows)],
-    ['br', brotliCompressSync(rows)],
-  ] as const)('refuses %s that is cut short or is none', async (compression, packed) => {
-    expect((await spoolBody(stream(packed, 7), world.spool, { ...options, compression })).sizeBytes).toBe(rows.length)
-    for (const bytes of [
-      packed.subarray(0, packed.length - 9),
-      Buffer.from('plain text'),
-      Buffer.concat([packed.subarray(0, 12), Buffer.alloc(20, 0xff)]),
-    ])
-      await expect(spoolBody(bytes, world.spool, { ...options, compression })).rejects.toMatchObject({ code: 'ROWS_INVALID' })
-  })
-
-  it('stops unpacking at the limit', async () => {
-    const bomb = gzipSync(Buffer.alloc(50 * 2 ** 20))
-    await expect(spoolBody(bomb, world.spool, { compression: 'gzip', sizeBytesMax: 2 ** 20 })).rejects.toMatchObject({
-      code: 'BODY_TOO_LARGE',
-    })
-  })
-
-  it('fails with the body, and leaves no file behind', async () => {
-    const { readdir } = await import('node:fs/promises')
-    const before = await readdir(world.spool.folder)
-    const breaking = async function* () {
-      yield Buffer.alloc(3 * 2 ** 20)
-      throw new Error('gone')
-    }
-    await expect(spoolBody(breaking(), world.spool, { ...options, compression: 'none' })).rejects.toThrow('gone')
-    expect(await readdir(world.spool.folder)).toEqual(before)
   })
 })

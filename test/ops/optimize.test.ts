@@ -88,11 +88,9 @@ describe('compact', () => {
     const { store, table } = await tableOf(4, { partitionBy: ['v'] })
     const gone = (await filesOf(table)).find(({ partitionValues }) => partitionValues['v'] === 'p0')
     const { version } = await table.snapshot()
+    const theirs = formatCommit([{ remove: removeOf(gone?.path ?? '') }])
     const result = await compact(table, world.source, {
-      onProgress: () => {
-        if (!(await store.get(commitPath(version + 1))))
-          await store.put(commitPath(version + 1), formatCommit([{ remove: removeOf(gone?.path ?? '') }]))
-      },
+      onProgress: () => void store.putIfAbsent(commitPath(version + 1), theirs),
     })
     expect(result).toMatchObject({ version: version + 2, filesAdded: 1, filesRemoved: 4, filesConflicted: 4 })
     expect(sorted(await idsOf(table))).toEqual(upTo(8).filter((id) => id !== 0))
