@@ -23,7 +23,7 @@ export function careForConnections(app: FastifyInstance): void {
 
 function lingerOver({ raw }: FastifyRequest): void {
   if (raw.complete) return
-  const timer = setTimeout(() => raw.socket.destroy(), LINGER_MS).unref()
+  const timer = setTimeout(() => raw.socket?.destroy(), LINGER_MS).unref()
   raw.once('end', () => clearTimeout(timer)).resume()
 }
 

@@ -1,10 +1,12 @@
 import { DeltaError } from '../base/errors.js'
+import type { Connection } from '../engine/database.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-commit.js'
 import { type Input, readerFor } from './input.js'
-import { type RejectedLine, stageRows } from './staging.js'
+import { type RejectedLine, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
   readonly onError: 'fail' | 'reject'
@@ -38,54 +40,66 @@ export interface LoadResult {
 export async function loadInput(table: DeltaTable, input: Input, options: LoadOptions): Promise<LoadResult> {
   const { snapshot } = await table.transaction(undefined, { signal: options.signal })
   const { fields } = snapshot.schema
-  const session = await table.deps.engineFor(input.sizeBytes).session()
-  try {
-    const reader = readerFor(input, fields)
-    const staged = await stageRows(session, reader, fields, input.format, options.signal)
-    if (staged.rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(staged.rejects)
-    const step = options.batchRows ?? Number.MAX_SAFE_INTEGER
-    if (!(step >= 1)) throw new DeltaError('ARGUMENT_INVALID', 'a batch has at least one row', { batchRows: step })
-    let result: LoadResult = {
-      version: snapshot.version,
-      commits: 0,
-      rowsAdded: 0,
-      rowsRejected: staged.rejects.length,
-      rejects: staged.rejects.slice(0, REJECTS_SHOWN),
-      filesAdded: 0,
-      bytesAdded: 0,
-      attempts: 0,
-      replayed: options.batch !== undefined,
+  const reader = readerFor(input, fields)
+  return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
+    const staged = await stageRows(connection, reader, fields, input.format, options.signal)
+    try {
+      return await commitStaged(table, snapshot, connection, staged, reader.firstLine, options)
+    } finally {
+      await staged.drop()
     }
-    let areRejectsKept = staged.rejects.length === 0
-    const places = Math.max(staged.places, 1)
-    for (let start = 0, index = 0; start < places; start += step, index++) {
-      options.signal?.throwIfAborted()
-      const batch = options.batch && { appId: options.batch.appId, version: options.batch.version + index }
-      let done = batch && replayedPart(await findFirstResult(table, batch))
-      if (!done) {
-        if (!areRejectsKept) await options.keepRejects(staged.rejects, batch)
-        areRejectsKept = true
-        const range = { start: start + reader.firstLine, endExclusive: Math.min(start + step, places) + reader.firstLine }
-        const rejected = staged.rejectedIn(range)
-        const files = await stageFiles(table.deps, session, staged.selectRange(range), snapshot, { signal: options.signal })
-        done = await commitRows(table, files, batch && { ...batch, rejected }, options.signal)
-      }
-      result = {
-        ...result,
-        version: done.version ?? result.version,
-        commits: result.commits + done.commits,
-        rowsAdded: result.rowsAdded + done.rowsAdded,
-        filesAdded: result.filesAdded + done.filesAdded,
-        bytesAdded: result.bytesAdded + done.bytesAdded,
-        attempts: result.attempts + done.attempts,
-        replayed: result.replayed && done.replayed,
-      }
-      options.onProgress?.(Math.min(start + step, staged.places), staged.places)
-    }
-    return result
-  } finally {
-    session.close()
+  })
+}
+
+async function commitStaged(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  connection: Connection,
+  staged: StagedRows,
+  firstLine: number,
+  options: LoadOptions,
+): Promise<LoadResult> {
+  if (staged.rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(staged.rejects)
+  const step = options.batchRows ?? Number.MAX_SAFE_INTEGER
+  if (!(step >= 1)) throw new DeltaError('ARGUMENT_INVALID', 'a batch has at least one row', { batchRows: step })
+  let result: LoadResult = {
+    version: snapshot.version,
+    commits: 0,
+    rowsAdded: 0,
+    rowsRejected: staged.rejects.length,
+    rejects: staged.rejects.slice(0, REJECTS_SHOWN),
+    filesAdded: 0,
+    bytesAdded: 0,
+    attempts: 0,
+    replayed: options.batch !== undefined,
   }
+  let areRejectsKept = staged.rejects.length === 0
+  const places = Math.max(staged.places, 1)
+  for (let start = 0, index = 0; start < places; start += step, index++) {
+    options.signal?.throwIfAborted()
+    const batch = options.batch && { appId: options.batch.appId, version: options.batch.version + index }
+    let done = batch && replayedPart(await findFirstResult(table, batch))
+    if (!done) {
+      if (!areRejectsKept) await options.keepRejects(staged.rejects, batch)
+      areRejectsKept = true
+      const range = { start: start + firstLine, endExclusive: Math.min(start + step, places) + firstLine }
+      const rejected = staged.rejectedIn(range)
+      const files = await stageFiles(table.deps, connection, staged.selectRange(range), snapshot, { signal: options.signal })
+      done = await commitRows(table, files, batch && { ...batch, rejected }, options.signal)
+    }
+    result = {
+      ...result,
+      version: done.version ?? result.version,
+      commits: result.commits + done.commits,
+      rowsAdded: result.rowsAdded + done.rowsAdded,
+      filesAdded: result.filesAdded + done.filesAdded,
+      bytesAdded: result.bytesAdded + done.bytesAdded,
+      attempts: result.attempts + done.attempts,
+      replayed: result.replayed && done.replayed,
+    }
+    options.onProgress?.(Math.min(start + step, staged.places), staged.places)
+  }
+  return result
 }
 
 /** What became of one commit's rows. */

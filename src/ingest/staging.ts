@@ -1,5 +1,5 @@
 import { DeltaError, isDeltaError } from '../base/errors.js'
-import type { Session } from '../engine/database.js'
+import type { Connection } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import type { StructField } from '../protocol/schema.js'
 import type { InputFormat } from './formats.js'
@@ -56,7 +56,7 @@ let stagings = 0
  * `REJECTS_MAX` broken lines.
  */
 export async function stageRows(
-  session: Session,
+  session: Connection,
   reader: RowReader,
   fields: readonly StructField[],
   format: InputFormat,
@@ -64,22 +64,21 @@ export async function stageRows(
 ): Promise<StagedRows> {
   const first = `staged_${++stagings}`
   const second = `${first}_again`
+  const made = [first]
   const drop = async () => {
-    await session.run(`DROP TABLE IF EXISTS ${first}`)
-    await session.run(`DROP TABLE IF EXISTS ${second}`)
+    for (const table of made) await session.run(`DROP TABLE IF EXISTS ${table}`)
   }
   try {
     await unreadable(reader, format, () => session.run(`CREATE TEMP TABLE ${first} AS ${reader.sql}`, { signal }))
     const filled = "raw IS NOT NULL AND trim(raw, ' ' || chr(9) || chr(13)) <> ''"
-    const [counts] = await session.rows<{ places: bigint; lines: bigint; odd: bigint }>(
-      `SELECT count(*) AS places, count(*) FILTER (r IS NOT NULL OR (${filled})) AS lines, count(*) FILTER (r IS NULL AND (${filled})) AS odd FROM ${first}`,
-    )
-    const odd = Number(counts?.odd ?? 0)
+    const counts = await countLines(session, first, filled)
+    const { odd } = counts
     if (odd > 0) {
       const lines = `SELECT rowid AS place, raw FROM ${first} WHERE r IS NULL AND (${filled})`
       const again = reader.secondChance
         ? reader.secondChance(lines)
         : `SELECT place, NULL::${rowType(fields)} AS r, raw FROM (${lines})`
+      made.push(second)
       await session.run(`CREATE TEMP TABLE ${second} AS ${again}`, { signal })
     }
     const rejected = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
@@ -92,8 +91,8 @@ export async function stageRows(
     const until = ({ endExclusive }: LineRange) => endExclusive - reader.firstLine
     const places = (range: LineRange) => `place >= ${from(range)} AND place < ${until(range)}`
     return {
-      places: Number(counts?.places ?? 0),
-      lines: Number(counts?.lines ?? 0),
+      places: counts.places,
+      lines: counts.lines,
       rejects: rejected.map(({ reject }) => reject),
       rejectedIn: (range) => rejected.filter(({ place }) => place >= from(range) && place < until(range)).length,
       select: (without = []) => rows(without.map((range) => ` AND NOT (${places(range)})`).join('')),
@@ -106,8 +105,19 @@ export async function stageRows(
   }
 }
 
+/** Where every line is a row, which a count of NULLs tells, no text is looked at. */
+async function countLines(session: Connection, table: string, filled: string) {
+  const [found] = await session.rows<{ places: bigint; good: bigint; doubtful: bigint }>(
+    `SELECT count(*) AS places, count(r) AS good, count(raw) AS doubtful FROM ${table}`,
+  )
+  const [places, good] = [Number(found?.places ?? 0), Number(found?.good ?? 0)]
+  if (found?.doubtful === 0n) return { places, lines: good, odd: 0 }
+  const [odd] = await session.rows<{ lines: bigint }>(`SELECT count(*) AS lines FROM ${table} WHERE r IS NULL AND (${filled})`)
+  return { places, lines: good + Number(odd?.lines ?? 0), odd: Number(odd?.lines ?? 0) }
+}
+
 async function rejectsOf(
-  session: Session,
+  session: Connection,
   table: string,
   reader: RowReader,
   fields: readonly StructField[],
@@ -144,7 +154,7 @@ async function rejectsOf(
   return rejects
 }
 
-async function wholeLine(session: Session, bad: string, place: bigint): Promise<string> {
+async function wholeLine(session: Connection, bad: string, place: bigint): Promise<string> {
   const [found] = await session.rows<{ raw: string }>(`SELECT raw ${bad} AND place = ${place}`)
   return found?.raw ?? ''
 }

@@ -1,7 +1,7 @@
 import { isArrowRecordBatch, isArrowTable } from 'apache-arrow'
 import { DeltaError } from '../base/errors.js'
 import type { ArrowInput } from '../engine/arrow-in.js'
-import type { Session } from '../engine/database.js'
+import type { Connection } from '../engine/database.js'
 import { type SpooledBody, spoolBody } from '../ingest/body.js'
 import { inputKind } from '../ingest/formats.js'
 import { GroupCommit, type IngestResult } from '../ingest/group-commit.js'
@@ -92,12 +92,13 @@ export class Table {
       )
       return { ...done, ...inserted, elapsedMs: elapsed() }
     }
-    const session = await this.delta.deps.engineFor(0).session()
+    const engine = this.delta.deps.engineFor(0)
     const spooled: string[] = []
     try {
-      const opened = await this.openAppendInput(session, input, options, spooled)
+      const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
       try {
-        if (options.create && !(await this.delta.exists())) await this.host.create(this.name, await inferFields(session, opened))
+        if (options.create && !(await this.delta.exists()))
+          await this.host.create(this.name, await engine.use((connection) => inferFields(connection, opened)))
         const loaded = await loadInput(this.delta, opened, {
           onError: options.onError ?? 'fail',
           batchRows: options.batchRows,
@@ -115,7 +116,6 @@ export class Table {
         await opened.release()
       }
     } finally {
-      session.close()
       for (const file of spooled) await this.delta.deps.spool.remove(file)
     }
   }
@@ -199,20 +199,20 @@ export class Table {
   }
 
   private async openAppendInput(
-    session: Session,
+    connection: Connection,
     input: Exclude<AppendInput, { readonly sql: string }>,
     options: AppendOptions,
     spooled: string[],
   ): Promise<Input> {
     const { spool } = this.delta.deps
-    if (typeof input !== 'string' && isArrow(input)) return openArrow(session, spool, input)
+    if (typeof input !== 'string' && isArrow(input)) return openArrow(connection, spool, input)
     const said =
       typeof input === 'string'
         ? defined(options)
         : { format: 'ndjson' as const, compression: 'none' as const, ...defined(options) }
     const kind = inputKind(typeof input === 'string' ? input : '', said)
     if (typeof input === 'string' && kind.compression === 'none')
-      return openInput(session, spool, kind.format, await this.host.existingFile(input))
+      return openInput(connection, spool, kind.format, await this.host.existingFile(input))
     const bytes = typeof input === 'string' ? await this.host.readFile(input) : input
     const path = await spool.take(
       await spoolBody(bytes, spool, {
@@ -222,22 +222,23 @@ export class Table {
       }),
     )
     spooled.push(path)
-    return openInput(session, spool, kind.format, path)
+    return openInput(connection, spool, kind.format, path)
   }
 
   private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {
     const { spool, engineFor } = this.delta.deps
     const path = await spool.take(body)
-    const session = await engineFor(body.sizeBytes).session()
     try {
-      const input = await openInput(session, spool, format, path)
-      try {
-        await this.host.create(this.name, await inferFields(session, input))
-      } finally {
-        await input.release()
-      }
+      const fields = await engineFor(body.sizeBytes).use(async (connection) => {
+        const input = await openInput(connection, spool, format, path)
+        try {
+          return await inferFields(connection, input)
+        } finally {
+          await input.release()
+        }
+      })
+      await this.host.create(this.name, fields)
     } finally {
-      session.close()
       if (body.kind === 'bytes') await spool.remove(path)
     }
   }
