@@ -1,13 +1,15 @@
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
-import type { Database, Session } from '../engine/database.js'
+import type { Connection } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import { type BatchId, findFirstResult } from './batches.js'
 import type { SpooledBody } from './body.js'
+import { writeDirectly } from './direct.js'
 import type { InputFormat } from './formats.js'
+import { openInput } from './input.js'
 import { EVERY_LINE, type MergedBody, mergeBodies, type OwnedRows, type Part, stageParts } from './parts.js'
 import type { RejectedLine } from './staging.js'
 
@@ -58,6 +60,10 @@ interface Prepared {
 
 const GROUP_BYTES_MAX = 64 * 1024 * 1024
 const GROUP_REQUESTS_MAX = 4096
+/** Groups that are read at one time. */
+const LANES = 2
+/** Less than this is not worth a second lane. */
+const LANE_BYTES_MIN = 512 * 1024
 export const REJECTS_SHOWN = 100
 
 /**
@@ -69,12 +75,12 @@ export class GroupCommit {
   private readonly options: GroupCommitOptions
   private waiting: Waiting[] = []
   private gathering = false
-  private readonly preparing = new Serial()
+  /** Groups that are being read. */
+  private reading = 0
   private readonly committing = new Serial()
   private readonly inFlight = new Map<string, Promise<IngestResult>>()
   private readonly running = new Set<Promise<void>>()
   private readonly rejectsKept = new WeakSet<Waiting>()
-  private readonly sessions = new Map<Database, Session>()
   private closed = false
 
   constructor(table: DeltaTable, options: GroupCommitOptions) {
@@ -106,8 +112,6 @@ export class GroupCommit {
   async close(): Promise<void> {
     this.closed = true
     while (this.waiting.length > 0 || this.running.size > 0) await Promise.all([...this.running, this.table.deps.clock.sleep(1)])
-    for (const session of this.sessions.values()) session.close()
-    this.sessions.clear()
   }
 
   private enqueue(request: IngestRequest): Promise<IngestResult> {
@@ -118,40 +122,49 @@ export class GroupCommit {
   }
 
   private gather(): void {
-    if (this.gathering || this.waiting.length === 0) return
+    if (this.gathering || this.waiting.length === 0 || this.reading >= LANES) return
     this.gathering = true
     const work: Promise<void> = this.table.deps.clock
       .sleep(this.options.lingerMs)
-      .then(() => this.preparing.run(() => this.runGroup()))
       .catch((error: unknown) =>
         this.table.deps.events({ type: 'degraded', table: this.table.uri, what: 'gather requests', error }),
       )
-      .finally(() => this.running.delete(work))
-    this.running.add(work)
-  }
-
-  /** Reads the next group, and hands it on to be committed after those before it. */
-  private async runGroup(): Promise<void> {
-    const group = this.takeGroup()
-    this.gathering = false
-    this.gather()
-    if (group.length === 0) return
-    const prepared = await this.attempt(group, () => this.prepare(group))
-    if (!prepared) return
-    const work: Promise<void> = this.committing
-      .run(async () => {
-        await this.attempt(group, () => this.commit(prepared))
+      .then(() => {
+        this.gathering = false
+        this.runGroup(this.takeGroup())
+        this.gather()
       })
       .finally(() => this.running.delete(work))
     this.running.add(work)
   }
 
+  /** Reads a group beside others, and commits it after those that were taken before it: a producer's batches keep their order. */
+  private runGroup(group: readonly Waiting[]): void {
+    if (group.length === 0) return
+    this.reading++
+    const prepared = this.attempt(group, () => this.prepare(group)).finally(() => {
+      this.reading--
+      this.gather()
+    })
+    const work: Promise<void> = this.committing
+      .run(async () => {
+        const ready = await prepared
+        if (ready) await this.attempt(group, () => this.commit(ready))
+      })
+      .finally(() => this.running.delete(work))
+    this.running.add(work)
+  }
+
+  /** The next requests: all that fit, or their share when there is work for other lanes too. */
   private takeGroup(): readonly Waiting[] {
+    const waitingBytes = this.waiting.reduce((sum, { request }) => sum + request.body.sizeBytes, 0)
+    const share = waitingBytes > LANE_BYTES_MIN ? waitingBytes / (LANES - this.reading) : waitingBytes
+    const bytesMax = Math.min(GROUP_BYTES_MAX, share)
     let bytes = 0
     let count = 0
     for (const { request } of this.waiting) {
       bytes += request.body.sizeBytes
-      if (count > 0 && (bytes > GROUP_BYTES_MAX || count >= GROUP_REQUESTS_MAX)) break
+      if (count > 0 && (bytes > bytesMax || count >= GROUP_REQUESTS_MAX)) break
       count++
     }
     return this.waiting.splice(0, count)
@@ -166,23 +179,22 @@ export class GroupCommit {
     }
   }
 
-  private async sessionFor(bytes: number): Promise<Session> {
-    const engine = this.table.deps.engineFor(bytes)
-    const session = this.sessions.get(engine) ?? (await engine.session())
-    this.sessions.set(engine, session)
-    return session
-  }
-
   private async prepare(group: readonly Waiting[]): Promise<Prepared> {
     const fresh = await this.withoutReplays(group)
     const { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
-    const session = await this.sessionFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
+    const engine = this.table.deps.engineFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
+    return engine.use((connection) => this.read(connection, snapshot, fresh))
+  }
+
+  private async read(connection: Connection, snapshot: Snapshot, fresh: readonly Waiting[]): Promise<Prepared> {
     const files: string[] = []
     try {
       const bodies = fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format }))
       const parts: Part<Waiting>[] = []
       for (const merged of mergeBodies(bodies)) parts.push(await this.spooled(merged, files))
-      const staged = await stageParts(session, this.table.deps.spool, parts, snapshot.schema.fields)
+      const direct = await this.readDirectly(connection, snapshot, parts)
+      if (direct) return direct
+      const staged = await stageParts(connection, this.table.deps.spool, parts, snapshot.schema.fields)
       try {
         for (const { owner, error } of staged.failed) owner.reject(error)
         const taken: OwnedRows<Waiting>[] = []
@@ -192,13 +204,34 @@ export class GroupCommit {
             owned.owner.reject(rowsInvalid(owned.rejects))
           } else taken.push(owned)
         }
-        return { snapshot, ...(await this.write(session, snapshot, taken, staged.select())) }
+        return { snapshot, ...(await this.write(connection, snapshot, taken, staged.select())) }
       } finally {
         await staged.drop()
       }
     } finally {
       for (const file of files) await this.table.deps.spool.remove(file)
     }
+  }
+
+  /** The common case: all bodies are one file of lines, and every line is a row. */
+  private async readDirectly(
+    connection: Connection,
+    snapshot: Snapshot,
+    parts: readonly Part<Waiting>[],
+  ): Promise<Prepared | undefined> {
+    const [part] = parts
+    const lines = part?.owners.at(-1)?.lines.endExclusive
+    if (!part || parts.length > 1 || part.format !== 'ndjson' || lines === undefined || lines === EVERY_LINE.endExclusive)
+      return undefined
+    const input = await openInput(connection, this.table.deps.spool, part.format, part.path)
+    const written = await writeDirectly(this.table.deps, connection, input, lines - 1, snapshot)
+    if (!written) return undefined
+    const accepted = part.owners.map(({ owner, lines: own }) => ({
+      waiting: owner,
+      rows: own.endExclusive - own.start,
+      rejects: [],
+    }))
+    return { snapshot, accepted, adds: written.adds }
   }
 
   /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
@@ -221,11 +254,11 @@ export class GroupCommit {
   }
 
   /** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */
-  private async write(session: Session, snapshot: Snapshot, taken: readonly OwnedRows<Waiting>[], all: string | undefined) {
+  private async write(connection: Connection, snapshot: Snapshot, taken: readonly OwnedRows<Waiting>[], all: string | undefined) {
     const accepted = taken.map(({ owner, rows, rejects }) => ({ waiting: owner, rows, rejects }))
     if (all === undefined) return { accepted, adds: [] }
     try {
-      return { accepted, adds: (await stageFiles(this.table.deps, session, all, snapshot)).adds }
+      return { accepted, adds: (await stageFiles(this.table.deps, connection, all, snapshot)).adds }
     } catch (error) {
       if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
     }
@@ -233,7 +266,7 @@ export class GroupCommit {
     const adds: AddFile[] = []
     for (const [index, owned] of taken.entries()) {
       try {
-        if (owned.rows > 0) adds.push(...(await stageFiles(this.table.deps, session, owned.select(), snapshot)).adds)
+        if (owned.rows > 0) adds.push(...(await stageFiles(this.table.deps, connection, owned.select(), snapshot)).adds)
         kept.push(...accepted.slice(index, index + 1))
       } catch (error) {
         if (!isDeltaError(error, 'invalid')) throw error
@@ -281,9 +314,9 @@ export class GroupCommit {
       })
   }
 
-  /** Reads a group anew, in turn with the groups that are being read: they share a session. */
+  /** Reads a group anew. */
   private async again(group: readonly Waiting[]): Promise<void> {
-    if (group.length > 0) await this.commit(await this.preparing.run(() => this.prepare(group)))
+    if (group.length > 0) await this.commit(await this.prepare(group))
   }
 
   /** Keeps each request's rejected lines, once; a request whose lines cannot be kept fails alone. */

@@ -133,13 +133,30 @@ export async function inferFields(connection: Connection, input: Input): Promise
   return fields
 }
 
+/** The lines of a text file, the last one also without its line feed; `undefined` where a carriage return makes that doubtful. */
+export async function countLines(path: string): Promise<number | undefined> {
+  let lines = 0
+  let last: number | undefined
+  for await (const chunk of readBytes(path)) {
+    if (chunk.includes(0x0d)) return undefined
+    for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) lines++
+    last = chunk.at(-1)
+  }
+  return last === undefined || last === 0x0a ? lines : lines + 1
+}
+
+const FIRST_LINE_BYTES = 64 * 1024
 const FIRST_LINE_BYTES_MAX = 1024 * 1024
 
 /** The fields of the first line that is not blank; none when that is no JSON object. */
 async function firstObjectFields(path: string): Promise<readonly string[]> {
   await using file = await open(path)
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(FIRST_LINE_BYTES_MAX), 0, FIRST_LINE_BYTES_MAX, 0)
-  return fieldsOf(buffer.subarray(0, bytesRead))
+  for (const bytesMax of [FIRST_LINE_BYTES, FIRST_LINE_BYTES_MAX]) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(bytesMax), 0, bytesMax, 0)
+    const start = buffer.subarray(0, bytesRead)
+    if (bytesRead < bytesMax || start.includes(0x0a) || bytesMax === FIRST_LINE_BYTES_MAX) return fieldsOf(start)
+  }
+  return []
 }
 
 /** As `firstObjectFields`, of text at hand. */

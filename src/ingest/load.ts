@@ -4,8 +4,9 @@ import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
+import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-commit.js'
-import { type Input, readerFor } from './input.js'
+import { countLines, type Input, readerFor } from './input.js'
 import { type RejectedLine, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
@@ -42,6 +43,8 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
   const { fields } = snapshot.schema
   const reader = readerFor(input, fields)
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
+    const direct = await loadDirectly(table, snapshot, connection, input, options)
+    if (direct) return direct
     const staged = await stageRows(connection, reader, fields, input.format, options.signal)
     try {
       return await commitStaged(table, snapshot, connection, staged, reader.firstLine, options)
@@ -49,6 +52,23 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
       await staged.drop()
     }
   })
+}
+
+/** One commit of lines that are all rows: what most appends are. */
+async function loadDirectly(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  connection: Connection,
+  input: Input,
+  options: LoadOptions,
+): Promise<LoadResult | undefined> {
+  const lines = options.batchRows === undefined && input.format === 'ndjson' ? await countLines(input.files[0] ?? '') : undefined
+  if (lines === undefined || options.batch) return undefined
+  const staged = await writeDirectly(table.deps, connection, input, lines, snapshot, options.signal)
+  if (!staged) return undefined
+  const done = await commitRows(table, staged, undefined, options.signal)
+  options.onProgress?.(staged.rows, staged.rows)
+  return { ...done, version: done.version ?? snapshot.version, rowsRejected: 0, rejects: [] }
 }
 
 async function commitStaged(

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { DeltaError } from '../base/errors.js'
-import type { Session } from '../engine/database.js'
+import type { Connection } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { StructField } from '../protocol/schema.js'
 import type { SpooledBody } from './body.js'
@@ -106,7 +106,7 @@ export interface StagedParts<Owner> {
 
 /** Reads every part into the engine. A part that cannot be read fails its own owners alone. */
 export async function stageParts<Owner>(
-  session: Session,
+  session: Connection,
   spool: Spool,
   parts: readonly Part<Owner>[],
   fields: readonly StructField[],
@@ -155,7 +155,7 @@ export async function stageParts<Owner>(
   }
 }
 
-async function readPart<Owner>(session: Session, spool: Spool, part: Part<Owner>, fields: readonly StructField[]) {
+async function readPart<Owner>(session: Connection, spool: Spool, part: Part<Owner>, fields: readonly StructField[]) {
   const input = await openInput(session, spool, part.format, part.path)
   try {
     const rows = await stageRows(session, readerFor(input, fields), fields, input.format)
@@ -171,7 +171,7 @@ async function readPart<Owner>(session: Session, spool: Spool, part: Part<Owner>
 }
 
 /** Where every line is a row, lines need no counting. */
-async function rowsOf<Owner>(session: Session, rows: StagedRows, part: Part<Owner>, lines: LineRange): Promise<number> {
+async function rowsOf<Owner>(session: Connection, rows: StagedRows, part: Part<Owner>, lines: LineRange): Promise<number> {
   if (part.owners.length === 1) return rows.lines - rows.rejects.length
   const last = part.owners.at(-1)?.lines.endExclusive ?? 1
   if (rows.rejects.length === 0 && rows.lines === last - 1) return lines.endExclusive - lines.start

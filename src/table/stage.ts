@@ -51,6 +51,33 @@ export async function stageFiles(
   target: StageTarget,
   options: StageOptions = {},
 ): Promise<StagedFiles> {
+  return (await stage(deps, connection, query, target, () => true, options)) as StagedFiles
+}
+
+/**
+ * As `stageFiles`, when the query has just so many rows; otherwise nothing is put into the store.
+ *
+ * @returns `undefined` for another count.
+ */
+export async function stageWhole(
+  deps: TableDependencies,
+  connection: Connection,
+  query: string,
+  target: StageTarget,
+  rowsExpected: number,
+  options: StageOptions = {},
+): Promise<StagedFiles | undefined> {
+  return stage(deps, connection, query, target, (rows) => rows === rowsExpected, options)
+}
+
+async function stage(
+  deps: TableDependencies,
+  connection: Connection,
+  query: string,
+  target: StageTarget,
+  isWanted: (rows: number) => boolean,
+  options: StageOptions,
+): Promise<StagedFiles | undefined> {
   const codec = options.codec ?? 'snappy'
   const spooled = deps.spool.file('parquet')
   try {
@@ -62,14 +89,12 @@ export async function stageFiles(
       signal: options.signal,
       params: options.params,
     })
+    const rows = written.reduce((sum, file) => sum + file.rows, 0)
+    if (!isWanted(rows)) return undefined
     for (const file of written) checkNotNull(target, file)
     const adds: AddFile[] = []
     for (const file of written) adds.push(await store(deps, target, file, codec, options))
-    return {
-      adds,
-      rows: written.reduce((sum, file) => sum + file.rows, 0),
-      bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0),
-    }
+    return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0) }
   } finally {
     await deps.spool.remove(spooled)
   }
