@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { generatePageViews } from '../data/page-views.js'
@@ -19,6 +20,7 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
   const connection = await instance.connect()
   const lake = await openLakehouse(join(folder, 'ingest'), { locations: false })
   const server = await startServer(lake, { port: 0 })
+  const agent = new Agent({ keepAlive: true, maxSockets: PRODUCERS })
   let round = 0
 
   const ours = async () => {
@@ -28,10 +30,7 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
     let next = 0
     const produce = async () => {
       while (next < posts.length) {
-        const body = posts[next++] as Uint8Array<ArrayBuffer>
-        const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' }, body })
-        if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
-        await answer.arrayBuffer()
+        await post(url, posts[next++] as Uint8Array, agent)
       }
     }
     const took = await seconds(() => Promise.all(Array.from({ length: PRODUCERS }, produce)))
@@ -48,6 +47,7 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
     return rows / took
   }
   const [left, right] = await inTurn(rounds, ours, peer)
+  agent.destroy()
   await server.close()
   await lake.close()
   connection.closeSync()
@@ -70,3 +70,16 @@ const COLUMNS = [
 ]
 const TYPES =
   "{viewed_at: 'TIMESTAMPTZ', url: 'VARCHAR', user_id: 'BIGINT', status: 'INTEGER', bytes: 'BIGINT', referrer: 'VARCHAR'}"
+
+/** The plain client of Node, which costs the shared process less than fetch does. */
+function post(url: string, body: Uint8Array, agent: Agent): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/x-ndjson', 'content-length': body.byteLength }
+    const sent = request(url, { method: 'POST', agent, headers }, (answer) => {
+      answer.resume()
+      answer.once('end', () => (answer.statusCode === 200 ? resolve() : reject(new Error(`status ${answer.statusCode}`))))
+    })
+    sent.once('error', reject)
+    sent.end(body)
+  })
+}

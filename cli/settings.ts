@@ -105,7 +105,7 @@ export const SETTINGS = {
   lingerMs: {
     flags: '--linger-ms <n>',
     env: 'DELTAIC_LINGER_MS',
-    default: '5',
+    default: '2',
     scope: 'server',
     description: 'how long concurrent writes gather for one commit, in milliseconds',
     parse: wholeNumber(0, 100),

@@ -50,10 +50,18 @@ export function engineError(error: unknown, quote: boolean): unknown {
       { cause: error, hint: DAMAGED_HINT },
     )
   }
+  if (/File name too long/.test(message))
+    return new DeltaError(
+      'TYPE_UNSUPPORTED',
+      'a partition value is too long to name a folder',
+      {},
+      { cause: error, hint: LONG_HINT },
+    )
   const code = CODE_OF[kind] ?? 'ENGINE_FAILED'
   return new DeltaError(code, message, {}, { cause: error, hint: HINTS[code] })
 }
 
 const MISSING_HINT =
   'it may have been vacuumed from under an old version: ask for a newer version, or restore the file; nothing else of the table is affected'
+const LONG_HINT = 'a partition value may take about 240 bytes; partition by a shorter column'
 const DAMAGED_HINT = 'restore the file from a copy; versions of the table without this file are not affected'

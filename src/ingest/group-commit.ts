@@ -1,36 +1,17 @@
-import { DeltaError, isDeltaError } from '../base/errors.js'
+import { DeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
-import type { Connection } from '../engine/database.js'
-import type { AddFile } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import type { Snapshot } from '../table/snapshot.js'
-import { stageFiles } from '../table/stage.js'
 import { type BatchId, findFirstResult } from './batches.js'
-import type { SpooledBody } from './body.js'
-import { writeDirectly } from './direct.js'
-import type { InputFormat } from './formats.js'
-import { openInput } from './input.js'
-import { EVERY_LINE, type MergedBody, mergeBodies, type OwnedRows, type Part, stageParts } from './parts.js'
+import {
+  type Accepted,
+  type IngestRequest,
+  type IngestResult,
+  type Prepared,
+  REJECTS_SHOWN,
+  readGroup,
+  type Waiting,
+} from './group-read.js'
 import type { RejectedLine } from './staging.js'
-
-/** Rows of one request, taken in whole. */
-export interface IngestRequest {
-  readonly body: SpooledBody
-  readonly format: InputFormat
-  readonly onError: 'fail' | 'reject'
-  readonly batch: BatchId | undefined
-}
-
-export interface IngestResult {
-  /** The rows are durable, and visible from this version on. */
-  readonly version: number
-  readonly rows: number
-  readonly rejected: number
-  /** True when the batch had been there before: nothing was written. */
-  readonly replayed: boolean
-  /** The first 100. */
-  readonly rejects: readonly RejectedLine[]
-}
 
 export interface GroupCommitOptions {
   /** How long requests are gathered, in milliseconds. */
@@ -39,32 +20,12 @@ export interface GroupCommitOptions {
   readonly keepRejects: (rejects: readonly RejectedLine[], batch: BatchId | undefined) => Promise<void>
 }
 
-interface Waiting {
-  readonly request: IngestRequest
-  resolve(result: IngestResult): void
-  reject(error: unknown): void
-}
-
-/** A request of a group, with what became of its lines. */
-interface Accepted {
-  readonly waiting: Waiting
-  readonly rows: number
-  readonly rejects: readonly RejectedLine[]
-}
-
-interface Prepared {
-  readonly snapshot: Snapshot
-  readonly accepted: readonly Accepted[]
-  readonly adds: readonly AddFile[]
-}
-
 const GROUP_BYTES_MAX = 64 * 1024 * 1024
 const GROUP_REQUESTS_MAX = 4096
 /** Groups that are read at one time. */
 const LANES = 2
 /** Less than this is not worth a second lane. */
 const LANE_BYTES_MIN = 512 * 1024
-export const REJECTS_SHOWN = 100
 
 /**
  * Many small requests, one Parquet file and one commit: each request is answered when its own rows are durable and
@@ -183,97 +144,7 @@ export class GroupCommit {
     const fresh = await this.withoutReplays(group)
     const { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
     const engine = this.table.deps.engineFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
-    return engine.use((connection) => this.read(connection, snapshot, fresh))
-  }
-
-  private async read(connection: Connection, snapshot: Snapshot, fresh: readonly Waiting[]): Promise<Prepared> {
-    const files: string[] = []
-    try {
-      const bodies = fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format }))
-      const parts: Part<Waiting>[] = []
-      for (const merged of mergeBodies(bodies)) parts.push(await this.spooled(merged, files))
-      const direct = await this.readDirectly(connection, snapshot, parts)
-      if (direct) return direct
-      const staged = await stageParts(connection, this.table.deps.spool, parts, snapshot.schema.fields)
-      try {
-        for (const { owner, error } of staged.failed) owner.reject(error)
-        const taken: OwnedRows<Waiting>[] = []
-        for (const owned of staged.owned) {
-          if (owned.rejects.length > 0 && owned.owner.request.onError === 'fail') {
-            owned.leaveOut()
-            owned.owner.reject(rowsInvalid(owned.rejects))
-          } else taken.push(owned)
-        }
-        return { snapshot, ...(await this.write(connection, snapshot, taken, staged.select())) }
-      } finally {
-        await staged.drop()
-      }
-    } finally {
-      for (const file of files) await this.table.deps.spool.remove(file)
-    }
-  }
-
-  /** The common case: all bodies are one file of lines, and every line is a row. */
-  private async readDirectly(
-    connection: Connection,
-    snapshot: Snapshot,
-    parts: readonly Part<Waiting>[],
-  ): Promise<Prepared | undefined> {
-    const [part] = parts
-    const lines = part?.owners.at(-1)?.lines.endExclusive
-    if (!part || parts.length > 1 || part.format !== 'ndjson' || lines === undefined || lines === EVERY_LINE.endExclusive)
-      return undefined
-    const input = await openInput(connection, this.table.deps.spool, part.format, part.path)
-    const written = await writeDirectly(this.table.deps, connection, input, lines - 1, snapshot)
-    if (!written) return undefined
-    const accepted = part.owners.map(({ owner, lines: own }) => ({
-      waiting: owner,
-      rows: own.endExclusive - own.start,
-      rejects: [],
-    }))
-    return { snapshot, accepted, adds: written.adds }
-  }
-
-  /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
-  private async spooled(merged: MergedBody<Waiting>, files: string[]): Promise<Part<Waiting>> {
-    const { spool } = this.table.deps
-    const { format, owners } = merged
-    const fileOf = async (chunks: readonly Uint8Array[]) => {
-      const path = spool.file('body')
-      files.push(path)
-      await spool.write(path, chunks)
-      return path
-    }
-    const apart = async () => {
-      const parts: Part<Waiting>[] = []
-      for (const { owner, chunks } of owners)
-        parts.push({ path: await fileOf(chunks), format, owners: [{ owner, lines: EVERY_LINE }] })
-      return parts
-    }
-    return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, owners, apart }
-  }
-
-  /** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */
-  private async write(connection: Connection, snapshot: Snapshot, taken: readonly OwnedRows<Waiting>[], all: string | undefined) {
-    const accepted = taken.map(({ owner, rows, rejects }) => ({ waiting: owner, rows, rejects }))
-    if (all === undefined) return { accepted, adds: [] }
-    try {
-      return { accepted, adds: (await stageFiles(this.table.deps, connection, all, snapshot)).adds }
-    } catch (error) {
-      if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
-    }
-    const kept: Accepted[] = []
-    const adds: AddFile[] = []
-    for (const [index, owned] of taken.entries()) {
-      try {
-        if (owned.rows > 0) adds.push(...(await stageFiles(this.table.deps, connection, owned.select(), snapshot)).adds)
-        kept.push(...accepted.slice(index, index + 1))
-      } catch (error) {
-        if (!isDeltaError(error, 'invalid')) throw error
-        owned.owner.reject(error)
-      }
-    }
-    return { accepted: kept, adds }
+    return engine.use((connection) => readGroup(this.table.deps, connection, snapshot, fresh))
   }
 
   private async commit(prepared: Prepared): Promise<void> {
@@ -350,16 +221,6 @@ export class GroupCommit {
     }
     return fresh
   }
-}
-
-export function rowsInvalid(rejects: readonly RejectedLine[]): DeltaError {
-  const [first] = rejects
-  return new DeltaError(
-    'ROWS_INVALID',
-    `line ${first?.line}: ${first?.reason}`,
-    { rejected: rejects.length, lines: rejects.slice(0, REJECTS_SHOWN) },
-    { hint: 'mend the lines and send all of them again: nothing was taken; or choose to reject broken lines' },
-  )
 }
 
 function writeOperation(prepared: Prepared, rows: number) {

@@ -5,7 +5,7 @@ import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
-import { REJECTS_SHOWN, rowsInvalid } from './group-commit.js'
+import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
 import { countLines, type Input, readerFor } from './input.js'
 import { type RejectedLine, type StagedRows, stageRows } from './staging.js'
 

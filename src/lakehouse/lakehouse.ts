@@ -24,7 +24,7 @@ import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
 
 const SPOOL_BYTES_MAX = 2 ** 30
-const LINGER_MS = 5
+const LINGER_MS = 2
 const LINGER_MS_MAX = 100
 
 /**

@@ -18,7 +18,7 @@ export interface LakehouseOptions {
   readonly cacheBytesMax?: number | undefined
   /** Whether SQL may name tables by location (``delta.`s3://…` ``). @defaultValue true */
   readonly locations?: boolean | undefined
-  /** How long a group of concurrent ingest requests is gathered, in milliseconds, 0 to 100. @defaultValue 5 */
+  /** How long a group of concurrent ingest requests is gathered, in milliseconds, 0 to 100. @defaultValue 2 */
   readonly lingerMs?: number | undefined
   /** What ingest requests may hold in memory and on disk before more are refused with `TOO_BUSY`, in bytes. @defaultValue 1 GiB */
   readonly spoolBytesMax?: number | undefined

@@ -1,0 +1,169 @@
+import { DeltaError, isDeltaError } from '../base/errors.js'
+import type { Connection } from '../engine/database.js'
+import type { AddFile } from '../protocol/actions.js'
+import type { TableDependencies } from '../table/delta-table.js'
+import type { Snapshot } from '../table/snapshot.js'
+import { stageFiles } from '../table/stage.js'
+import type { BatchId } from './batches.js'
+import type { SpooledBody } from './body.js'
+import { writeDirectly } from './direct.js'
+import type { InputFormat } from './formats.js'
+import { openInput } from './input.js'
+import { EVERY_LINE, type MergedBody, mergeBodies, type OwnedRows, type Part, stageParts } from './parts.js'
+import type { RejectedLine } from './staging.js'
+
+/** Rows of one request, taken in whole. */
+export interface IngestRequest {
+  readonly body: SpooledBody
+  readonly format: InputFormat
+  readonly onError: 'fail' | 'reject'
+  readonly batch: BatchId | undefined
+}
+
+export interface IngestResult {
+  /** The rows are durable, and visible from this version on. */
+  readonly version: number
+  readonly rows: number
+  readonly rejected: number
+  /** True when the batch had been there before: nothing was written. */
+  readonly replayed: boolean
+  /** The first 100. */
+  readonly rejects: readonly RejectedLine[]
+}
+
+/** A request and who waits for it. */
+export interface Waiting {
+  readonly request: IngestRequest
+  resolve(result: IngestResult): void
+  reject(error: unknown): void
+}
+
+/** A request of a group, with what became of its lines. */
+export interface Accepted {
+  readonly waiting: Waiting
+  readonly rows: number
+  readonly rejects: readonly RejectedLine[]
+}
+
+/** A group that has been read: its rows are durable files, and in no version yet. */
+export interface Prepared {
+  readonly snapshot: Snapshot
+  readonly accepted: readonly Accepted[]
+  readonly adds: readonly AddFile[]
+}
+
+/** How many rejected lines an answer shows. */
+export const REJECTS_SHOWN = 100
+
+/** Reads the requests of a group and writes their rows. One that cannot be read is rejected, and left out. */
+export async function readGroup(
+  deps: TableDependencies,
+  connection: Connection,
+  snapshot: Snapshot,
+  fresh: readonly Waiting[],
+): Promise<Prepared> {
+  const files: string[] = []
+  try {
+    const bodies = fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format }))
+    const parts: Part<Waiting>[] = []
+    for (const merged of mergeBodies(bodies)) parts.push(await spooled(deps, merged, files))
+    const direct = await readDirectly(deps, connection, snapshot, parts)
+    if (direct) return direct
+    const staged = await stageParts(connection, deps.spool, parts, snapshot.schema.fields)
+    try {
+      for (const { owner, error } of staged.failed) owner.reject(error)
+      const taken: OwnedRows<Waiting>[] = []
+      for (const owned of staged.owned) {
+        if (owned.rejects.length > 0 && owned.owner.request.onError === 'fail') {
+          owned.leaveOut()
+          owned.owner.reject(rowsInvalid(owned.rejects))
+        } else taken.push(owned)
+      }
+      return { snapshot, ...(await write(deps, connection, snapshot, taken, staged.select())) }
+    } finally {
+      await staged.drop()
+    }
+  } finally {
+    for (const file of files) await deps.spool.remove(file)
+  }
+}
+
+/** The common case: all bodies are one file of lines, and every line is a row. */
+async function readDirectly(
+  deps: TableDependencies,
+  connection: Connection,
+  snapshot: Snapshot,
+  parts: readonly Part<Waiting>[],
+): Promise<Prepared | undefined> {
+  const [part] = parts
+  const lines = part?.owners.at(-1)?.lines.endExclusive
+  if (!part || parts.length > 1 || part.format !== 'ndjson' || lines === undefined || lines === EVERY_LINE.endExclusive)
+    return undefined
+  const input = await openInput(connection, deps.spool, part.format, part.path)
+  const written = await writeDirectly(deps, connection, input, lines - 1, snapshot)
+  if (!written) return undefined
+  const accepted = part.owners.map(({ owner, lines: own }) => ({
+    waiting: owner,
+    rows: own.endExclusive - own.start,
+    rejects: [],
+  }))
+  return { snapshot, accepted, adds: written.adds }
+}
+
+/** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
+async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, files: string[]): Promise<Part<Waiting>> {
+  const { spool } = deps
+  const { format, owners } = merged
+  const fileOf = async (chunks: readonly Uint8Array[]) => {
+    const path = spool.file('body')
+    files.push(path)
+    await spool.write(path, chunks)
+    return path
+  }
+  const apart = async () => {
+    const parts: Part<Waiting>[] = []
+    for (const { owner, chunks } of owners)
+      parts.push({ path: await fileOf(chunks), format, owners: [{ owner, lines: EVERY_LINE }] })
+    return parts
+  }
+  return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, owners, apart }
+}
+
+/** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */
+async function write(
+  deps: TableDependencies,
+  connection: Connection,
+  snapshot: Snapshot,
+  taken: readonly OwnedRows<Waiting>[],
+  all: string | undefined,
+) {
+  const accepted = taken.map(({ owner, rows, rejects }) => ({ waiting: owner, rows, rejects }))
+  if (all === undefined) return { accepted, adds: [] }
+  try {
+    return { accepted, adds: (await stageFiles(deps, connection, all, snapshot)).adds }
+  } catch (error) {
+    if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
+  }
+  const kept: Accepted[] = []
+  const adds: AddFile[] = []
+  for (const [index, owned] of taken.entries()) {
+    try {
+      if (owned.rows > 0) adds.push(...(await stageFiles(deps, connection, owned.select(), snapshot)).adds)
+      kept.push(...accepted.slice(index, index + 1))
+    } catch (error) {
+      if (!isDeltaError(error, 'invalid')) throw error
+      owned.owner.reject(error)
+    }
+  }
+  return { accepted: kept, adds }
+}
+
+export function rowsInvalid(rejects: readonly RejectedLine[]): DeltaError {
+  const [first] = rejects
+  return new DeltaError(
+    'ROWS_INVALID',
+    `line ${first?.line}: ${first?.reason}`,
+    { rejected: rejects.length, lines: rejects.slice(0, REJECTS_SHOWN) },
+    { hint: 'mend the lines and send all of them again: nothing was taken; or choose to reject broken lines' },
+  )
+}
