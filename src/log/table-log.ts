@@ -43,6 +43,8 @@ const UNFOLDED_MAX = 200
 export class TableLog {
   readonly firstVersion: number
   private latest: number
+  /** The newest commit, where the log still holds it. */
+  private tip: Commit | undefined
   private readonly relation: FilesRelation
   /** Commits whose files are not in the relation yet: a run of commits that nobody reads between is folded at once. */
   private unfolded: Commit[] = []
@@ -55,11 +57,19 @@ export class TableLog {
   private readonly txns: Map<string, KnownTransaction>
   private readonly domains: Map<string, DomainMetadata>
 
-  private constructor(deps: LogDependencies, files: FilesRelation, head: Head, firstVersion: number, version: number) {
+  private constructor(
+    deps: LogDependencies,
+    files: FilesRelation,
+    head: Head,
+    firstVersion: number,
+    version: number,
+    tip: Commit | undefined,
+  ) {
     this.deps = deps
     this.relation = files
     this.firstVersion = firstVersion
     this.latest = version
+    this.tip = tip
     this.states = head.states
     this.txns = head.txns
     this.domains = head.domains
@@ -91,7 +101,7 @@ export class TableLog {
             deps,
             segment,
             options,
-            (head, files, first, version) => new TableLog(deps, files, head, first, version),
+            (head, files, first, version, tip) => new TableLog(deps, files, head, first, version, tip),
           )
         } catch (error) {
           if (!isDeltaError(error) || error.code !== 'CHECKPOINT_DAMAGED') throw error
@@ -148,6 +158,22 @@ export class TableLog {
     return true
   }
 
+  /** The table's own id, which another table in its place does not have. */
+  get tableId(): string {
+    return this.stateAt(this.latest).metadata.id
+  }
+
+  /**
+   * Whether the newest commit is still what it was: somebody may have dropped the table, and made another in its place.
+   * Asking for the next commit alone would not show that.
+   */
+  async isStillThere(options: StoreOptions = {}): Promise<boolean> {
+    const { tip } = this
+    if (tip?.commitInfo === undefined) return true
+    const found = await readCommit(this.deps.store, tip.version, options)
+    return JSON.stringify(found?.commitInfo) === JSON.stringify(tip.commitInfo)
+  }
+
   /** Protocol and metadata at a loaded version. */
   stateAt(version: number): TableState {
     const found = this.states.findLast((entry) => entry.version <= version)
@@ -191,6 +217,7 @@ export class TableLog {
     this.unfolded.push(...commits)
     this.unfoldedAreNew &&= filesAreNew
     this.latest = last.version
+    this.tip = last
     if (this.unfolded.length >= UNFOLDED_MAX) await this.fold()
   }
 
@@ -241,7 +268,7 @@ async function loadSegment<T>(
   deps: LogDependencies,
   segment: LogSegment,
   options: StoreOptions,
-  make: (head: Head, files: FilesRelation, firstVersion: number, version: number) => T,
+  make: (head: Head, files: FilesRelation, firstVersion: number, version: number, tip: Commit | undefined) => T,
 ): Promise<T> {
   const commits = await readCommits(deps.store, segment.commits, options)
   const head: Head = { states: [], txns: new Map(), domains: new Map() }
@@ -279,7 +306,7 @@ async function loadSegment<T>(
       await files.drop()
       throw error
     }
-    return make(head, files, Math.max(version, 0), segment.version)
+    return make(head, files, Math.max(version, 0), segment.version, commits.at(-1))
   } finally {
     await checkpoint?.release()
   }

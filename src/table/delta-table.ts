@@ -32,6 +32,8 @@ export interface VersionSelector {
 
 const OLD_LOGS_MAX = 4
 const RECENT_COMMITS_MAX = 64
+/** How long a look at the log vouches for the table's being the same; another process may drop it. */
+const SURE_MS = 1000
 
 /**
  * A location that one may open as a Delta table. It follows its log and hands out snapshots; it holds no state that is
@@ -41,6 +43,8 @@ export class DeltaTable implements TransactionHost {
   readonly deps: TableDependencies
   private log: TableLog | undefined
   private queuedRefresh: Promise<TableLog> | undefined
+  /** When the log was last seen to be the table's own, in milliseconds. */
+  private sureAtMs = Number.NEGATIVE_INFINITY
   private readonly logChanges = new Serial()
   private readonly commits = new Serial()
   private readonly oldLogs = new Map<number, Promise<TableLog>>()
@@ -121,16 +125,19 @@ export class DeltaTable implements TransactionHost {
   async refresh(): Promise<TableLog> {
     this.queuedRefresh ??= this.logChanges.run(async () => {
       this.queuedRefresh = undefined
+      const before = this.log?.version
       if (!this.log) this.log = await TableLog.load(this.deps)
       else if (!(await this.log.follow())) await this.reload()
-      return this.log
+      if (this.log.version === before) await this.makeSure(this.log)
+      else this.sureAtMs = this.deps.clock.now()
+      return this.log ?? (await this.load())
     })
     return this.queuedRefresh
   }
 
-  /** The log as this process knows it, without a request. */
+  /** The log as this process knows it: without a request, unless it was not looked at for a while. */
   async known(): Promise<TableLog> {
-    return this.log ?? this.refresh()
+    return this.log && this.isSure() ? this.log : this.refresh()
   }
 
   /** Publishes an entry after the last known one, alone in this process. A lost race is read in. */
@@ -205,6 +212,27 @@ export class DeltaTable implements TransactionHost {
       else if (this.log.version < commit.version && !(await this.log.applyOwn(commit, filesAreNew))) await this.reload()
       return this.log
     })
+  }
+
+  private isSure(): boolean {
+    return this.deps.clock.now() - this.sureAtMs < SURE_MS
+  }
+
+  /** Lets go of a table that somebody dropped, or replaced by another. */
+  private async makeSure(log: TableLog): Promise<void> {
+    if (this.isSure()) return
+    if (!(await log.isStillThere())) {
+      this.retired.push(log)
+      this.log = undefined
+      this.recent.clear()
+      this.oldLogs.clear()
+    }
+    this.sureAtMs = this.deps.clock.now()
+  }
+
+  private async load(): Promise<TableLog> {
+    this.log = await TableLog.load(this.deps)
+    return this.log
   }
 
   private async reload(): Promise<void> {

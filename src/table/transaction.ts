@@ -29,7 +29,7 @@ export interface TransactionHost {
   readonly uri: string
   readonly deps: { readonly clock: Clock; readonly random: Random; readonly events: EventSink }
   /** The newest version that this process knows of. */
-  known(): Promise<{ readonly version: number }>
+  known(): Promise<{ readonly version: number; readonly tableId: string }>
   /** The commits of versions `from` to `to`, both included. */
   commitsBetween(from: number, to: number): Promise<readonly Commit[]>
   /** Publishes an entry after the last known one. A lost race is read in. */
@@ -119,7 +119,9 @@ export class Transaction {
     let checked = this.snapshot.version
     for (let attempts = 1; attempts <= ATTEMPTS_MAX; attempts++) {
       const outcome = await this.table.exclusive(async (): Promise<TransactionOutcome | undefined> => {
-        const { version: latest } = await this.table.known()
+        const { version: latest, tableId } = await this.table.known()
+        if (tableId !== this.snapshot.metadata.id)
+          return { kind: 'conflict', conflict: { version: latest, reason: 'metadataChanged', subjects: [] }, attempts }
         for (const winner of await this.table.commitsBetween(checked + 1, latest)) {
           const conflict = findConflict(footprint, winner)
           if (conflict) return { kind: 'conflict', conflict, attempts }
