@@ -15,9 +15,6 @@ import { run, TABLE_KINDS } from './table-kinds.js'
 const TIMEOUT = { timeout: 180_000 }
 const s3 = [peers.available('spark-s3a'), peers.reason('spark-s3a')] as const
 
-/** Spark takes seconds for each table, so on S3 it judges what S3 could make a difference to. */
-const KINDS_ON_S3 = TABLE_KINDS.filter(({ kind }) => ['compacted', 'partitioned by text'].includes(kind))
-
 const ROWS = (from: number) => `
   SELECT CAST(id AS INT) AS id, IF(id % 3 = 0, NULL, concat('part ', char(64 + id % 3), '/ü')) AS part, id / 8 AS score,
     timestamp_micros(1 - id) AS moment, date_add(DATE '1970-01-01', -CAST(id AS INT)) AS day,
@@ -68,10 +65,10 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
   describeEachPlace(
     (place) => {
       readsAndAppendsToOurs(place, judge, {
-        kinds: place === onDisk ? TABLE_KINDS : KINDS_ON_S3,
+        kinds: TABLE_KINDS,
         expectSchema: (answer, schema) => expect(answer.columns).toEqual(sparkColumns(schema)),
       })
-      writesForUs(place, judge, foreignTables(sql).slice(place === onDisk ? 0 : -1))
+      writesForUs(place, judge, foreignTables(sql))
       takesTurns(place, spark)
     },
     { servers: 1, s3 },
