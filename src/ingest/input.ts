@@ -8,6 +8,7 @@ import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import { type CsvDialect, csvDialect } from './csv-text.js'
 import type { InputFormat } from './formats.js'
+import { checkNesting } from './nesting.js'
 import {
   ACCESS_LOG_FIELDS,
   accessLogReader,
@@ -111,6 +112,7 @@ export function readerFor(input: Input, fields: readonly StructField[]): RowRead
 export async function inferFields(connection: Connection, input: Input): Promise<readonly StructField[]> {
   const [file = ''] = input.files
   if (input.format === 'clf' || input.format === 'combined') return ACCESS_LOG_FIELDS
+  if (input.format === 'ndjson' || input.format === 'json') await checkNesting(file, input.format)
   const sources: Readonly<Record<string, string>> = {
     ndjson: `read_json(${globLiteral(file)}, format = 'newline_delimited', ignore_errors = true)`,
     json: `read_json(${globLiteral(file)})`,
