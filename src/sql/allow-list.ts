@@ -36,6 +36,18 @@ const TABLE_FUNCTIONS = new Set([
   'repeat_row',
   'generate_subscripts',
   'json_each',
+])
+
+/**
+ * What recurses into JSON as deep as it is nested: on 300,000 nested lists it overflows the engine's stack, which ends the
+ * process, or goes on where no interrupt reaches it.
+ */
+const ENDLESS = new Set([
+  'json_structure',
+  'json_group_structure',
+  'json_contains',
+  'json_merge_patch',
+  'json_pretty',
   'json_tree',
 ])
 
@@ -86,6 +98,7 @@ function checkNode(node: SyntaxNode): void {
   if ('at_clause' in node || 'table_name' in node || 'from_table' in node || 'sample' in node) checkShape(node, type)
   if (type === 'TABLE_FUNCTION') checkTableFunction(node)
   if (type === 'SHOW_REF' && !node['query']) throw forbidden('SHOW in a query')
+  if (node['class'] === 'CAST' && JSON.stringify(node['cast_type'])?.includes('"VARIANT"')) throw endless('VARIANT')
   if (node['class'] === 'FUNCTION' || node['class'] === 'WINDOW') checkFunction(node)
 }
 
@@ -133,11 +146,17 @@ function checkFunction(node: SyntaxNode): void {
   const schema = text(node['schema']).toLowerCase()
   if (!['', 'main'].includes(schema) || !['', 'system'].includes(text(node['catalog']).toLowerCase()))
     throw forbidden(`function ${schema}.${name}`)
+  if (ENDLESS.has(name)) throw endless(name)
   if (REFUSED.has(name) || (REFUSED_PREFIX.test(name) && !TABLE_FUNCTIONS.has(name))) throw forbidden(`function ${name}`)
 }
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : ''
+}
+
+function endless(part: string): DeltaError {
+  const hint = 'take JSON apart with json_extract, json_each or a cast to a type'
+  return new DeltaError('SQL_FORBIDDEN', 'deep nesting could end the process here', { part }, { hint })
 }
 
 function forbidden(part: string): DeltaError {
