@@ -9,6 +9,7 @@ import { FaultyStore, type StoreCall } from '../support/faulty-store.js'
 import { createTable, ndjson, openWorld, readRows, skippingClock } from '../support/world.js'
 
 const world = await openWorld()
+let runs = 0
 const PRODUCERS = 3
 const BATCHES = 4
 const CALLS: readonly StoreCall[] = ['get', 'put-if-absent', 'put-file', 'put', 'list']
@@ -19,7 +20,8 @@ const CALLS: readonly StoreCall[] = ['get', 'put-if-absent', 'put-file', 'put', 
  */
 async function simulate(seed: number): Promise<{ rows: number[]; acknowledged: number[]; lost: number }> {
   const random = seededRandom(seed)
-  const inner = new MemoryStore()
+  // A name of its own: a seed that comes twice makes the same file names, and caches go by store and name.
+  const inner = new MemoryStore({ name: `run-${++runs}` })
   await createTable(world.table(inner), { properties: { 'delta.checkpointInterval': '3' } })
   const faulty = new FaultyStore(inner)
   let lost = 0
