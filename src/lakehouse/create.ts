@@ -1,7 +1,8 @@
 import { DeltaError } from '../base/errors.js'
-import type { Action, Metadata } from '../protocol/actions.js'
-import { requiredProtocol } from '../protocol/features.js'
+import type { Action, Metadata, Protocol } from '../protocol/actions.js'
+import { checkWritable } from '../protocol/features.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
+import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
 import { checkNames, field, findField, type StructField, type StructType } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -20,6 +21,7 @@ export interface TableDesign {
 export interface CheckedDesign extends StageTarget {
   readonly comment: string | undefined
   readonly configuration: Readonly<Record<string, string>>
+  readonly protocol: Protocol
 }
 
 const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
@@ -31,7 +33,7 @@ const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
  */
 export function checkDesign(design: TableDesign): CheckedDesign {
   const { fields } = design
-  const properties = canonicalProperties(design.properties ?? {})
+  const { configuration, request } = splitRequest(canonicalProperties(design.properties ?? {}))
   if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
   checkNames(fields, 'ARGUMENT_INVALID')
   for (const { name } of fields)
@@ -47,14 +49,21 @@ export function checkDesign(design: TableDesign): CheckedDesign {
   for (const { name, nullable, type } of fields)
     if (!nullable && typeof type !== 'string')
       throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep NOT NULL on arrays, maps and structs', { column: name })
-  checkNewProperties(properties)
+  checkNewProperties(configuration)
   const schema: StructType = { type: 'struct', fields }
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))
   if (new Set(partitionColumns).size !== partitionColumns.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a partition column is named twice')
   if (partitionColumns.length === fields.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column that it is not partitioned by')
-  return { schema, partitionColumns, properties: tableProperties(properties), comment: design.comment, configuration: properties }
+  return {
+    schema,
+    partitionColumns,
+    properties: tableProperties(configuration),
+    comment: design.comment,
+    configuration,
+    protocol: protocolFor(schema, configuration, request),
+  }
 }
 
 /**
@@ -88,8 +97,9 @@ export async function createDeltaTable(
       properties: JSON.stringify(design.configuration),
     },
   }
+  checkWritable(design.protocol, metadata)
   const commitInfo = commitInfoOf(table, described, { isBlindAppend: true })
-  return table.create(requiredProtocol(design.schema, design.configuration), metadata, [{ commitInfo }, ...files], { signal })
+  return table.create(design.protocol, metadata, [{ commitInfo }, ...files], { signal })
 }
 
 export function fieldOf(column: ColumnDefinition): StructField {

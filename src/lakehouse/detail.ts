@@ -1,5 +1,5 @@
-import { writerFeatures } from '../protocol/features.js'
 import { typeText } from '../protocol/schema.js'
+import { supportedFeatures } from '../protocol/table-features.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { TableDetail } from './options.js'
 
@@ -25,7 +25,7 @@ export async function tableDetail(name: string, uri: string, snapshot: Snapshot)
     ...totals,
     minReaderVersion: protocol.minReaderVersion,
     minWriterVersion: protocol.minWriterVersion,
-    features: writerFeatures(protocol),
+    features: supportedFeatures(protocol),
     createdAtMs: metadata.createdTime,
   }
 }

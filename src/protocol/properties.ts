@@ -1,5 +1,5 @@
 import { DeltaError } from '../base/errors.js'
-import { isTrue } from './features.js'
+import { isTrue } from './table-features.js'
 
 /** The table properties that this library acts on. @see PROTOCOL.md#table-properties */
 export interface TableProperties {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Metadata, Protocol } from '../../src/protocol/actions.js'
-import { checkReadable, checkWritable, requiredProtocol, writerFeatures } from '../../src/protocol/features.js'
+import { checkReadable, checkWritable, requiredProtocol } from '../../src/protocol/features.js'
 import { type DataType, field, type StructField, type StructType } from '../../src/protocol/schema.js'
+import { supportedFeatures } from '../../src/protocol/table-features.js'
 
 const struct = (...fields: StructField[]): StructType => ({ type: 'struct', fields })
 const plain = struct(field('a', 'long'))
@@ -45,7 +46,7 @@ describe('the protocol that a new table needs', () => {
       'all of it',
       struct(field('a', ntz, false)),
       { 'delta.appendOnly': 'true' },
-      listed(['timestampNtz'], ['timestampNtz', 'appendOnly', 'invariants']),
+      listed(['timestampNtz'], ['appendOnly', 'invariants', 'timestampNtz']),
     ],
   ])('for %s is the lowest', (_, schema, configuration, expected) => {
     const protocol = requiredProtocol(schema, configuration)
@@ -64,6 +65,13 @@ describe('reading', () => {
     ['known features', listed(['timestampNtz', 'vacuumProtocolCheck']), {}],
     ['writer-only features that are not known', listed([], ['rowTracking', 'fromTheFuture']), {}],
     ['a writer version from the future', legacy(1, 9), {}],
+    ['column mapping that is listed and off', listed(['columnMapping']), {}],
+    ['another name of a feature', listed(['timestampWithoutTimezone']), {}],
+    [
+      'writer version 7 beside reader version 2',
+      { minReaderVersion: 2, minWriterVersion: 7, writerFeatures: ['columnMapping'] },
+      {},
+    ],
   ])('is fine for %s', (_, protocol, configuration) => {
     expect(() => checkReadable(protocol, metadata(configuration))).not.toThrow()
   })
@@ -120,15 +128,22 @@ describe('writing', () => {
     expect(() => checkWritable(protocol, table)).toThrow(refusal(features))
   })
 
+  it('is refused, as reading is, without the list that the version asks for', () => {
+    const malformed = expect.objectContaining({ code: 'LOG_LINE_MALFORMED' }) as Error
+    expect(() => checkReadable(legacy(3, 7), metadata())).toThrow(malformed)
+    expect(() => checkWritable({ ...legacy(1, 7) }, metadata())).toThrow(malformed)
+    expect(() => checkReadable(legacy(1, 7), metadata())).not.toThrow()
+  })
+
   it('spells out what a legacy version asks of writers', () => {
-    expect(writerFeatures(legacy(1, 1))).toEqual([])
-    expect(writerFeatures(legacy(1, 4))).toEqual([
+    expect(supportedFeatures(legacy(1, 1))).toEqual([])
+    expect(supportedFeatures(legacy(1, 4))).toEqual([
       'appendOnly',
       'invariants',
       'checkConstraints',
       'changeDataFeed',
       'generatedColumns',
     ])
-    expect(writerFeatures(listed([], ['rowTracking']))).toEqual(['rowTracking'])
+    expect(supportedFeatures(listed([], ['rowTracking']))).toEqual(['rowTracking'])
   })
 })
