@@ -1,9 +1,9 @@
 import { DeltaError } from '../base/errors.js'
-import type { Action, Metadata, Protocol } from '../protocol/actions.js'
+import type { Action, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
 import { checkWritable } from '../protocol/features.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
-import { checkNames, field, findField, type StructField, type StructType } from '../protocol/schema.js'
+import { checkNames, type DataType, field, findField, isStruct, type StructField, type StructType } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { StageTarget } from '../table/stage.js'
@@ -14,7 +14,16 @@ export interface TableDesign {
   readonly fields: readonly StructField[]
   readonly partitionBy?: readonly string[] | undefined
   readonly properties?: Readonly<Record<string, string>> | undefined
+  /** Conditions that hold for every row, as SQL. */
+  readonly constraints?: readonly CheckConstraint[] | undefined
+  /** Columns to cluster by, as paths; at most 4. */
+  readonly clusterBy?: readonly (readonly string[])[] | undefined
   readonly comment?: string | undefined
+}
+
+interface CheckConstraint {
+  readonly name: string
+  readonly expression: string
 }
 
 /** A design that has been checked. */
@@ -22,8 +31,11 @@ export interface CheckedDesign extends StageTarget {
   readonly comment: string | undefined
   readonly configuration: Readonly<Record<string, string>>
   readonly protocol: Protocol
+  /** Actions that stand beside the metadata in version 0. */
+  readonly domains: readonly DomainMetadata[]
 }
 
+const CLUSTERING_COLUMNS_MAX = 4
 const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
 
 /**
@@ -33,7 +45,9 @@ const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
  */
 export function checkDesign(design: TableDesign): CheckedDesign {
   const { fields } = design
-  const { configuration, request } = splitRequest(canonicalProperties(design.properties ?? {}))
+  const given = canonicalProperties(design.properties ?? {})
+  checkNewProperties(given)
+  const asked = splitRequest(given)
   if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
   checkNames(fields, 'ARGUMENT_INVALID')
   for (const { name } of fields)
@@ -49,21 +63,20 @@ export function checkDesign(design: TableDesign): CheckedDesign {
   for (const { name, nullable, type } of fields)
     if (!nullable && typeof type !== 'string')
       throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep NOT NULL on arrays, maps and structs', { column: name })
-  checkNewProperties(configuration)
   const schema: StructType = { type: 'struct', fields }
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))
   if (new Set(partitionColumns).size !== partitionColumns.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a partition column is named twice')
   if (partitionColumns.length === fields.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column that it is not partitioned by')
-  return {
-    schema,
-    partitionColumns,
-    properties: tableProperties(configuration),
-    comment: design.comment,
-    configuration,
-    protocol: protocolFor(schema, configuration, request),
-  }
+  const clusterBy = (design.clusterBy ?? []).map((path) => clusteringColumn(schema, path))
+  checkClustering(clusterBy, partitionColumns)
+  const configuration = { ...asked.configuration, ...constraintProperties(design.constraints ?? []) }
+  const features = [...(asked.request.features ?? []), ...(clusterBy.length > 0 ? ['clustering'] : [])]
+  const protocol = protocolFor(schema, configuration, { ...asked.request, features })
+  const checked = { schema, partitionColumns, properties: tableProperties(configuration), configuration, protocol }
+  checkWritable(protocol, metadataOf(checked, '', 0))
+  return { ...checked, comment: design.comment, domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy)] : [] }
 }
 
 /**
@@ -79,27 +92,84 @@ export async function createDeltaTable(
   signal?: AbortSignal,
 ): Promise<boolean> {
   const { clock, random } = table.deps
-  const metadata: Metadata = {
-    id: random.uuid(),
-    ...(design.comment === undefined ? {} : { description: design.comment }),
-    format: { provider: 'parquet', options: {} },
-    schemaString: JSON.stringify(design.schema),
-    partitionColumns: design.partitionColumns,
-    createdTime: clock.now(),
-    configuration: design.configuration,
-  }
+  const now = clock.now()
+  const tracked = design.properties.rowTracking
+    ? {
+        'delta.rowTracking.materializedRowIdColumnName': `_row-id-col-${random.uuid()}`,
+        'delta.rowTracking.materializedRowCommitVersionColumnName': `_row-commit-version-col-${random.uuid()}`,
+      }
+    : {}
+  const metadata = metadataOf({ ...design, configuration: { ...design.configuration, ...tracked } }, random.uuid(), now)
   const described = {
     ...operation,
     parameters: {
       isManaged: 'false',
       description: design.comment ?? '',
       partitionBy: JSON.stringify(design.partitionColumns),
-      properties: JSON.stringify(design.configuration),
+      properties: JSON.stringify(metadata.configuration),
     },
   }
-  checkWritable(design.protocol, metadata)
-  const commitInfo = commitInfoOf(table, described, { isBlindAppend: true })
-  return table.create(design.protocol, metadata, [{ commitInfo }, ...files], { signal })
+  const commitInfo = commitInfoOf(table, described, {
+    ...(design.properties.inCommitTimestamps ? { inCommitTimestamp: now } : {}),
+    isBlindAppend: true,
+  })
+  const domains = design.domains.map((domainMetadata) => ({ domainMetadata }))
+  return table.create(design.protocol, metadata, [{ commitInfo }, ...domains, ...files], { signal })
+}
+
+function metadataOf(
+  design: Pick<CheckedDesign, 'schema' | 'partitionColumns' | 'configuration'> & { readonly comment?: string | undefined },
+  id: string,
+  createdTime: number,
+): Metadata {
+  return {
+    id,
+    ...(design.comment === undefined ? {} : { description: design.comment }),
+    format: { provider: 'parquet', options: {} },
+    schemaString: JSON.stringify(design.schema),
+    partitionColumns: design.partitionColumns,
+    createdTime,
+    configuration: design.configuration,
+  }
+}
+
+/** Constraints as the properties that keep them: their names are in lower case. */
+function constraintProperties(constraints: readonly CheckConstraint[]): Readonly<Record<string, string>> {
+  const names = constraints.map(({ name }) => name.toLowerCase())
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new DeltaError('ARGUMENT_INVALID', 'two constraints have one name', { constraint: twice })
+  return Object.fromEntries(constraints.map(({ name, expression }) => [`delta.constraints.${name.toLowerCase()}`, expression]))
+}
+
+/** The path of a column in the table's own letter case. */
+function clusteringColumn(schema: StructType, path: readonly string[]): readonly string[] {
+  let above: DataType = schema
+  const found: string[] = []
+  for (const name of path) {
+    const inner: StructField | undefined = isStruct(above) ? findField(above, name) : undefined
+    if (!inner)
+      throw new DeltaError('ARGUMENT_INVALID', 'the table has no such column to be clustered by', { column: path.join('.') })
+    found.push(inner.name)
+    above = inner.type
+  }
+  if (typeof above !== 'string')
+    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be clustered by arrays, maps or structs', { column: path.join('.') })
+  return found
+}
+
+function checkClustering(clusterBy: readonly (readonly string[])[], partitionColumns: readonly string[]): void {
+  if (clusterBy.length === 0) return
+  if (partitionColumns.length > 0) throw new DeltaError('ARGUMENT_INVALID', 'a table is partitioned or clustered, not both')
+  if (clusterBy.length > CLUSTERING_COLUMNS_MAX)
+    throw new DeltaError('ARGUMENT_INVALID', 'a table has too many columns to be clustered by', { max: CLUSTERING_COLUMNS_MAX })
+  if (new Set(clusterBy.map((path) => JSON.stringify(path))).size !== clusterBy.length)
+    throw new DeltaError('ARGUMENT_INVALID', 'a column to be clustered by is named twice')
+}
+
+/** @see PROTOCOL.md#clustered-table */
+function clusteringDomain(clusteringColumns: readonly (readonly string[])[]): DomainMetadata {
+  const domain = 'delta.clustering'
+  return { domain, configuration: JSON.stringify({ clusteringColumns, domainName: domain }), removed: false }
 }
 
 export function fieldOf(column: ColumnDefinition): StructField {

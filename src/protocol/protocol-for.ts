@@ -57,12 +57,17 @@ export function splitRequest(properties: Readonly<Record<string, string>>): {
   let minReaderVersion: number | undefined
   let minWriterVersion: number | undefined
   for (const [key, value] of Object.entries(properties)) {
-    if (key.startsWith('delta.feature.')) features.push(key.slice('delta.feature.'.length))
+    if (key.startsWith('delta.feature.')) features.push(inCanonicalCase(key.slice('delta.feature.'.length)))
     else if (key === 'delta.minReaderVersion') minReaderVersion = Number(value)
     else if (key === 'delta.minWriterVersion') minWriterVersion = Number(value)
     else configuration[key] = value
   }
   return { configuration, request: { features, minReaderVersion, minWriterVersion } }
+}
+
+function inCanonicalCase(given: string): string {
+  const names = TABLE_FEATURES.flatMap(({ name, aliases = [] }) => [name, ...aliases])
+  return names.find((name) => name.toLowerCase() === given.toLowerCase()) ?? given
 }
 
 function include(wanted: Set<string>, name: string): void {

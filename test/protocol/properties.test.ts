@@ -52,20 +52,41 @@ describe('table properties', () => {
     const defaults = tableProperties({})
     expect(defaults).toEqual({
       appendOnly: false,
+      isolationLevel: 'WriteSerializable',
       checkpointInterval: 10,
+      checkpointPolicy: 'classic',
+      writeStatsAsJson: true,
+      writeStatsAsStruct: true,
+      enableExpiredLogCleanup: true,
+      logRetentionMs: 2_592_000_000,
+      checkpointProtectionBeforeVersion: 0,
       deletedFileRetentionMs: 604_800_000,
+      setTransactionRetentionMs: undefined,
       dataSkippingNumIndexedCols: 32,
+      dataSkippingStatsColumns: undefined,
+      dataSkippingStringPrefixLength: 32,
       targetFileSizeBytes: 134_217_728,
+      parquetCodec: undefined,
+      writePartitionColumns: false,
+      autoCompact: false,
+      optimizeWrite: false,
+      columnMappingMode: 'none',
+      maxColumnId: 0,
+      deletionVectors: false,
+      changeDataFeed: false,
+      typeWidening: false,
+      rowTracking: false,
+      rowTrackingSuspended: false,
+      materializedRowIdColumn: undefined,
+      materializedRowCommitVersionColumn: undefined,
       inCommitTimestamps: false,
+      inCommitTimestampEnablement: undefined,
     })
     const rubbish = Object.fromEntries(
-      [
-        'appendOnly',
-        'checkpointInterval',
-        'deletedFileRetentionDuration',
-        'dataSkippingNumIndexedCols',
-        'targetFileSize',
-      ].flatMap((name) => [[`delta.${name}`, '']]),
+      ['appendOnly', 'isolationLevel', 'checkpointInterval', 'checkpointPolicy', 'checkpoint.writeStatsAsJson', 'targetFileSize']
+        .concat(['dataSkippingNumIndexedCols', 'dataSkippingStatsColumns', 'parquet.compression.codec', 'columnMapping.mode'])
+        .concat(['logRetentionDuration', 'deletedFileRetentionDuration', 'inCommitTimestampEnablementVersion'])
+        .map((name) => [`delta.${name}`, ',?']),
     )
     expect(tableProperties(rubbish)).toEqual(defaults)
     expect(tableProperties({ 'delta.checkpointInterval': '0', 'delta.dataSkippingNumIndexedCols': '1.5' })).toEqual(defaults)
@@ -82,11 +103,39 @@ describe('table properties', () => {
     ).toMatchObject({ appendOnly: true, checkpointInterval: 3, dataSkippingNumIndexedCols: -1, targetFileSizeBytes: 1_048_576 })
   })
 
+  it.each<[string, readonly (readonly string[])[] | undefined]>([
+    ['a', [['a']]],
+    [' a , s.b ', [['a'], ['s', 'b']]],
+    ['`odd, name`.c,d', [['odd, name', 'c'], ['d']]],
+    ['`a``b`', [['a`b']]],
+    ['', []],
+    ['a,', undefined],
+    ['a.', undefined],
+    [',a', undefined],
+    ['a b', undefined],
+    ['a..b', undefined],
+    ['`a', undefined],
+  ])('name columns to have statistics: %j', (text, paths) => {
+    expect(tableProperties({ 'delta.dataSkippingStatsColumns': text }).dataSkippingStatsColumns).toEqual(paths)
+  })
+
+  it('tell from where the times in commits count', () => {
+    const configuration = {
+      'delta.inCommitTimestampEnablementVersion': '7',
+      'delta.inCommitTimestampEnablementTimestamp': '1700000000000',
+    }
+    expect(tableProperties(configuration).inCommitTimestampEnablement).toEqual({ version: 7, timestampMs: 1_700_000_000_000 })
+  })
+
   it('are known in any letter case, and kept in the protocol\u2019s', () => {
     expect(canonicalProperties({ 'DELTA.APPENDONLY': 'true', Mine: 'x', 'Delta.other': '1' })).toEqual({
       'delta.appendOnly': 'true',
       Mine: 'x',
       'delta.other': '1',
+    })
+    expect(canonicalProperties({ 'delta.enableChangeDataCapture': 'true', 'Delta.Feature.Mine': 'supported' })).toEqual({
+      'delta.enableChangeDataFeed': 'true',
+      'delta.feature.Mine': 'supported',
     })
     expect(() => canonicalProperties({ 'delta.appendOnly': 'true', 'delta.appendonly': 'false' })).toThrow(
       expect.objectContaining({ code: 'ARGUMENT_INVALID' }) as Error,
@@ -106,10 +155,40 @@ describe('table properties', () => {
     )
   })
 
-  it('refuse a promise that nobody here would keep, and let other people\u2019s properties be', () => {
-    expect(() => checkNewProperties({ 'delta.enableDeletionVectors': 'true' })).toThrow(
-      expect.objectContaining({ code: 'FEATURE_UNSUPPORTED' }) as Error,
+  it.each([
+    'delta.nobodyKnowsThis',
+    'delta.constraints.c',
+    'delta.columnMapping.maxColumnId',
+    'delta.rowTracking.materializedRowIdColumnName',
+    'delta.inCommitTimestampEnablementVersion',
+  ])('refuse %s, whatever its value', (property) => {
+    expect(() => checkNewProperties({ [property]: '1' })).toThrow(
+      expect.objectContaining({ code: 'ARGUMENT_INVALID', details: { property } }) as Error,
     )
+  })
+
+  it.each([
+    ['delta.minWriterVersion', '8'],
+    ['delta.feature.deletionVectors', 'maybe'],
+    ['delta.isolationLevel', 'WriteSerializable'],
+    ['delta.checkpointPolicy', 'v3'],
+    ['delta.parquet.compression.codec', 'zip'],
+    ['delta.columnMapping.mode', 'both'],
+    ['delta.dataSkippingStatsColumns', 'a,'],
+  ])('refuse %s = %s too', (property, value) => {
+    expect(() => checkNewProperties({ [property]: value })).toThrow(
+      expect.objectContaining({ code: 'ARGUMENT_INVALID', details: { property, value } }) as Error,
+    )
+  })
+
+  it('refuse a promise that nobody here would keep, and let other people\u2019s properties be', () => {
+    for (const [property, value] of [
+      ['delta.compatibility.symlinkFormatManifest.enabled', 'true'],
+      ['delta.universalFormat.enabledFormats', 'iceberg'],
+    ] as const)
+      expect(() => checkNewProperties({ [property]: value })).toThrow(
+        expect.objectContaining({ code: 'FEATURE_UNSUPPORTED', details: { property } }) as Error,
+      )
     expect(() => checkNewProperties({ owner: 'me', 'delta.appendOnly': 'false' })).not.toThrow()
   })
 })
