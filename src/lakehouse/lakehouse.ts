@@ -6,7 +6,7 @@ import { systemRandom } from '../base/random.js'
 import { LOG_FOLDER } from '../protocol/log-path.js'
 import type { StructField } from '../protocol/schema.js'
 import type { TableRequest } from '../sql/planner.js'
-import { parseStatement } from '../sql/statement.js'
+import { isReading, parseStatement } from '../sql/statement.js'
 import { splitStatements, tokenize } from '../sql/tokens.js'
 import { openStore } from '../storage/open.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
@@ -71,6 +71,7 @@ export class Lakehouse {
     this.host = {
       engines,
       clock,
+      locations: this.locations,
       lingerMs,
       spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX),
       find: (request) => this.find(request),
@@ -87,6 +88,7 @@ export class Lakehouse {
     }
     this.withoutLocations = {
       ...this.host,
+      locations: false,
       find: async (request) => this.find(refuseLocation(request)),
       pin: async (request, signal) => this.pin(refuseLocation(request), signal),
     }
@@ -114,10 +116,7 @@ export class Lakehouse {
       parseStatement(text.slice(0, tokens.at(-1)?.endExclusive), tokens),
     )
     if (statements.length === 0) throw new DeltaError('SQL_INVALID', 'there is no statement')
-    if (
-      options.readOnly &&
-      statements.some(({ kind }) => !['query', 'explain', 'describe', 'history', 'showTables'].includes(kind))
-    )
+    if (options.readOnly && !statements.every(isReading))
       throw new DeltaError(
         'SQL_FORBIDDEN',
         'only queries are allowed here',

@@ -1,22 +1,40 @@
 import { DeltaError } from '../base/errors.js'
 import { field } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
-import type { Statement, TableName } from '../sql/statement.js'
+import type { Statement } from '../sql/statement.js'
+import type { CreateTable } from '../sql/statements/create.js'
+import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { copyInto } from './copy.js'
 import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
-import { tableDetail } from './detail.js'
+import { describe, history } from './describe.js'
 import { insertQuery, stageQuery } from './insert.js'
 import { tableExists } from './names.js'
-import type { CreateTableOptions, OptimizeOptions, OptimizeResult, SqlOptions, TableSummary } from './options.js'
+import type {
+  AppendInput,
+  AppendOptions,
+  AppendResult,
+  CreateTableOptions,
+  OptimizeOptions,
+  OptimizeResult,
+  SqlOptions,
+  TableSummary,
+} from './options.js'
 import { commandResult, explainQuery, readyQuery, runQuery } from './query-runner.js'
+import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
+import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
+import { checkCreate, checkInsert, checkOptimize, statementUnsupported } from './unsupported.js'
 
 /** What statements do to a catalog. */
 export interface Catalog {
   tables(): Promise<readonly TableSummary[]>
-  table(name: string): { optimize(options: OptimizeOptions): Promise<OptimizeResult> }
+  table(name: string): {
+    append(input: AppendInput, options: AppendOptions): Promise<AppendResult>
+    optimize(options: OptimizeOptions): Promise<OptimizeResult>
+  }
   createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }>
   dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
   deltaOf(name: string): DeltaTable
@@ -38,10 +56,12 @@ export async function runStatement(
     case 'explain':
       return explainQuery(host, { text: statement.text, params, signal })
     case 'createTable':
+      checkCreate(statement)
       return statement.as === undefined
         ? createTable(catalog, host, statement)
         : createTableAs(catalog, host, statement, statement.as, options)
     case 'insert': {
+      checkInsert(statement)
       const table = await existing(host, statement.table)
       const { rowsAdded, version, filesAdded } = await insertQuery(host, table, statement.columns, {
         text: statement.query,
@@ -50,8 +70,23 @@ export async function runStatement(
       })
       return one(host, { rows_added: ['BIGINT', rowsAdded], version: ['BIGINT', version], files_added: ['BIGINT', filesAdded] })
     }
-    case 'describe':
-      return describe(host, await existing(host, statement.table), statement.table, statement.what)
+    case 'copy': {
+      await existing(host, statement.table)
+      const name = await canonical(catalog, catalogName(statement.table))
+      const { rowsAdded, rowsRejected, version } = await copyInto(host, catalog.table(name), statement, options)
+      return one(host, {
+        rows_added: ['BIGINT', rowsAdded],
+        rows_rejected: ['BIGINT', rowsRejected],
+        version: ['BIGINT', version],
+      })
+    }
+    case 'describe': {
+      const table = await existing(host, statement.table)
+      const name = nameIn(statement.table) ?? table.uri
+      const snapshot = await table.snapshot()
+      if (statement.what === 'extended') return describeExtended(host, name, table.uri, snapshot)
+      return describe(host, name, table.uri, snapshot, statement.what)
+    }
     case 'history':
       return history(host, await existing(host, statement.table), statement.limit ?? 1000, signal)
     case 'showTables': {
@@ -62,7 +97,18 @@ export async function runStatement(
         (await catalog.tables()).map(({ name, uri }) => ({ name, uri })),
       )
     }
+    case 'showProperties':
+      return showProperties(host, await (await existing(host, statement.table)).snapshot(), statement.key)
+    case 'showColumns':
+      return showColumns(host, await (await existing(host, statement.table)).snapshot())
+    case 'showPartitions':
+      return showPartitions(host, await (await existing(host, statement.table)).snapshot())
+    case 'showCreateTable': {
+      const table = await existing(host, statement.table)
+      return showCreateTable(host, nameIn(statement.table) ?? table.uri, await table.snapshot())
+    }
     case 'optimize': {
+      checkOptimize(statement)
       await existing(host, statement.table)
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is optimized by its name, not by location')
@@ -82,12 +128,12 @@ export async function runStatement(
         dropped: ['BOOLEAN', await catalog.dropTable(await canonical(catalog, name), { ifExists: statement.ifExists })],
       })
     }
+    default:
+      throw statementUnsupported(statement)
   }
 }
 
-type CreateStatement = Extract<Statement, { readonly kind: 'createTable' }>
-
-async function createTable(catalog: Catalog, host: TableHost, statement: CreateStatement): Promise<QueryResult> {
+async function createTable(catalog: Catalog, host: TableHost, statement: CreateTable): Promise<QueryResult> {
   const { columns, partitionBy, properties, comment, ifNotExists } = statement
   const { created, version } = await catalog.createTable(await canonical(catalog, catalogName(statement.table)), {
     columns,
@@ -103,7 +149,7 @@ async function createTable(catalog: Catalog, host: TableHost, statement: CreateS
 async function createTableAs(
   catalog: Catalog,
   host: TableHost,
-  statement: CreateStatement,
+  statement: CreateTable,
   query: string,
   options: SqlOptions,
 ): Promise<QueryResult> {
@@ -143,90 +189,6 @@ async function createTableAs(
     ready.session.close()
     ready.release()
   }
-}
-
-async function describe(host: TableHost, table: DeltaTable, name: TableName, what: 'columns' | 'detail'): Promise<QueryResult> {
-  const detail = await tableDetail(nameIn(name) ?? table.uri, table.uri, await table.snapshot())
-  if (what === 'columns') {
-    const columns = [
-      text('column'),
-      text('type'),
-      { name: 'nullable', type: 'BOOLEAN' },
-      { name: 'partition', type: 'BOOLEAN' },
-      text('comment'),
-    ]
-    return commandResult(
-      host,
-      columns,
-      detail.columns.map((c) => ({
-        column: c.name,
-        type: c.type,
-        nullable: c.nullable,
-        partition: c.partition,
-        comment: c.comment ?? null,
-      })),
-    )
-  }
-  return one(host, {
-    name: ['VARCHAR', detail.name],
-    uri: ['VARCHAR', detail.uri],
-    id: ['VARCHAR', detail.id],
-    description: ['VARCHAR', detail.description ?? null],
-    version: ['BIGINT', detail.version],
-    rows: ['BIGINT', detail.rows ?? null],
-    files: ['BIGINT', detail.files],
-    bytes: ['BIGINT', detail.bytes],
-    partition_columns: ['VARCHAR[]', detail.partitionColumns],
-    properties: ['MAP(VARCHAR, VARCHAR)', detail.properties],
-    min_reader_version: ['INTEGER', detail.minReaderVersion],
-    min_writer_version: ['INTEGER', detail.minWriterVersion],
-    features: ['VARCHAR[]', detail.features],
-    created_at: [
-      'TIMESTAMP WITH TIME ZONE',
-      detail.createdAtMs === undefined ? null : new Date(detail.createdAtMs).toISOString(),
-    ],
-  })
-}
-
-async function history(host: TableHost, table: DeltaTable, limit: number, signal: AbortSignal | undefined): Promise<QueryResult> {
-  if (!Number.isSafeInteger(limit) || limit < 1)
-    throw new DeltaError('SQL_INVALID', 'LIMIT takes a whole number from 1', { limit })
-  const columns = [
-    { name: 'version', type: 'BIGINT' },
-    { name: 'timestamp', type: 'TIMESTAMP WITH TIME ZONE' },
-    text('operation'),
-    { name: 'operation_parameters', type: 'MAP(VARCHAR, VARCHAR)' },
-    { name: 'operation_metrics', type: 'MAP(VARCHAR, VARCHAR)' },
-    { name: 'read_version', type: 'BIGINT' },
-    { name: 'is_blind_append', type: 'BOOLEAN' },
-    text('engine_info'),
-  ]
-  const entries = await table.history(limit, { signal })
-  const asText = (values: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(
-      Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
-    )
-  const rows = entries.map((entry) => ({
-    version: entry.version,
-    timestamp: new Date(entry.timestampMs).toISOString(),
-    operation: entry.operation,
-    operation_parameters: asText(entry.operationParameters),
-    operation_metrics: asText(entry.operationMetrics),
-    read_version: entry.readVersion ?? null,
-    is_blind_append: entry.isBlindAppend ?? null,
-    engine_info: entry.engineInfo ?? null,
-  }))
-  return commandResult(host, columns, rows)
-}
-
-/** A relation of one row: `{ column: [type, value] }`. */
-function one(host: TableHost, row: Readonly<Record<string, readonly [type: string, value: unknown]>>): Promise<QueryResult> {
-  const columns = Object.entries(row).map(([name, [type]]) => ({ name, type }))
-  return commandResult(host, columns, [Object.fromEntries(Object.entries(row).map(([name, [, value]]) => [name, value]))])
-}
-
-function text(name: string) {
-  return { name, type: 'VARCHAR' }
 }
 
 async function existing(host: TableHost, name: TableName): Promise<DeltaTable> {

@@ -5,11 +5,14 @@ import type { Token } from './tokens.js'
 export class Cursor {
   readonly text: string
   private readonly tokens: readonly Token[]
+  private readonly marks: readonly Token[]
   private index = 0
 
-  constructor(text: string, tokens: readonly Token[]) {
+  /** @param marks the `?` of the statement, in order: one has its number where others are elsewhere in the statement. */
+  constructor(text: string, tokens: readonly Token[], marks: readonly Token[] = []) {
     this.text = text
     this.tokens = tokens
+    this.marks = marks
   }
 
   get done(): boolean {
@@ -25,6 +28,11 @@ export class Cursor {
     if (!words.every((word, i) => this.is(this.peek(i), word))) return false
     this.index += words.length
     return true
+  }
+
+  /** Whether one of these words or symbols comes next, letter case aside. */
+  isAt(...words: readonly string[]): boolean {
+    return words.some((word) => this.is(this.peek(), word))
   }
 
   expect(...words: readonly string[]): void {
@@ -46,6 +54,14 @@ export class Cursor {
     return token.value
   }
 
+  /** A number without a sign. */
+  number(what: string): number {
+    const token = this.peek()
+    if (token?.kind !== 'number') throw this.unexpected(what)
+    this.index++
+    return Number(token.value.replaceAll('_', ''))
+  }
+
   next(what: string): Token {
     const token = this.peek()
     if (!token) throw this.unexpected(what)
@@ -63,31 +79,45 @@ export class Cursor {
     return items
   }
 
-  /** The text up to where `stops` says so, outside of brackets; a bracket that closes more than was opened stops it too. */
-  textUntil(what: string, stops: (token: Token) => boolean, brackets = '([)]'): string {
+  /**
+   * The text up to where `stops` says so, outside of brackets and of CASE … END; a bracket that closes more than was opened
+   * stops it too. While `stops` looks at a token, `peek(1)` is the one after it and `peek(-1)` the one before.
+   */
+  textUntil(what: string, stops: (token: Token) => boolean, brackets = '([{)]}'): string {
     const [opening, closing] = [brackets.slice(0, brackets.length / 2), brackets.slice(brackets.length / 2)]
-    const first = this.peek()
-    let last: Token | undefined
+    const from = this.index
     let depth = 0
+    let cases = 0
     for (let token = this.peek(); token; token = this.peek()) {
-      if (depth === 0 && stops(token)) break
+      if (depth === 0 && cases === 0 && stops(token)) break
       if (token.kind === 'symbol' && opening.includes(token.value)) depth++
       if (token.kind === 'symbol' && closing.includes(token.value)) depth--
       if (depth < 0) break
-      last = token
+      // After a dot these two are names.
+      if (depth === 0 && token.kind === 'word' && !(this.index > from && this.is(this.peek(-1), '.'))) {
+        if (token.value === 'case') cases++
+        if (token.value === 'end' && cases > 0) cases--
+      }
       this.index++
     }
-    if (!first || !last) throw this.unexpected(what)
-    return this.text.slice(first.start, last.endExclusive)
+    if (this.index === from) throw this.unexpected(what)
+    return this.slice(from, this.index)
+  }
+
+  /** What is between brackets that come next, without them. */
+  bracketed(what: string): string {
+    this.expect('(')
+    const text = this.textUntil(what, () => false)
+    this.expect(')')
+    return text
   }
 
   /** All that is left. */
   rest(what: string): string {
-    const first = this.peek()
-    const last = this.tokens.at(-1)
-    if (!first || !last) throw this.unexpected(what)
+    if (this.done) throw this.unexpected(what)
+    const from = this.index
     this.index = this.tokens.length
-    return this.text.slice(first.start, last.endExclusive)
+    return this.slice(from, this.index)
   }
 
   end(): void {
@@ -98,6 +128,21 @@ export class Cursor {
     const token = this.peek()
     const position = token?.start ?? this.text.length
     return new DeltaError('SQL_INVALID', `expected ${wanted}${mark(this.text, position, token?.text)}`, { position })
+  }
+
+  private slice(from: number, toExclusive: number): string {
+    const first = this.tokens[from]
+    const last = this.tokens[toExclusive - 1]
+    if (!first || !last) return ''
+    const own = this.marks.filter(({ start }) => start >= first.start && start < last.endExclusive)
+    if (own.length === this.marks.length) return this.text.slice(first.start, last.endExclusive)
+    let out = ''
+    let at = first.start
+    for (const mark of own) {
+      out += `${this.text.slice(at, mark.start)}$${this.marks.indexOf(mark) + 1}`
+      at = mark.endExclusive
+    }
+    return out + this.text.slice(at, last.endExclusive)
   }
 
   private is(token: Token | undefined, word: string): boolean {

@@ -32,7 +32,8 @@ const armed = (attack: string) =>
 describe('the first wall', () => {
   it.each(attacks)('refuses %j', async (attack) => {
     const before = [await readdir(folder), await readFile(secret, 'utf8')]
-    const answer = (async () => (await lake.sql(armed(attack))).rows())()
+    // Text that strangers wrote: with locations, COPY … FROM may name a file.
+    const answer = (async () => (await lake.sql(armed(attack), { locations: false })).rows())()
     const error: unknown = await answer.then(
       (rows) => expect.unreachable(`it answered ${JSON.stringify(rows, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`),
       (reason: unknown) => reason,

@@ -1,0 +1,57 @@
+import { DeltaError } from '../base/errors.js'
+import type { CreateTable } from '../sql/statements/create.js'
+import type { Insert } from '../sql/statements/insert.js'
+import type { Optimize } from '../sql/statements/maintenance.js'
+
+/** Statements that are read and that nothing here carries out. */
+const WITHOUT_EXECUTOR = {
+  clone: 'CREATE TABLE … CLONE',
+  convert: 'CONVERT TO DELTA',
+  alterTable: 'ALTER TABLE',
+  delete: 'DELETE',
+  update: 'UPDATE',
+  truncate: 'TRUNCATE TABLE',
+  merge: 'MERGE INTO',
+  reorg: 'REORG TABLE',
+  vacuum: 'VACUUM',
+  restore: 'RESTORE TABLE',
+  fsck: 'FSCK REPAIR TABLE',
+  checkpoint: 'CHECKPOINT',
+  generate: 'GENERATE',
+} as const
+
+export function statementUnsupported({ kind }: { readonly kind: keyof typeof WITHOUT_EXECUTOR }): DeltaError {
+  return unsupported(WITHOUT_EXECUTOR[kind])
+}
+
+/** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that a new table could not live up to. */
+export function checkCreate(statement: CreateTable): void {
+  const { columns, constraints, clusterBy, location, mode } = statement
+  if (mode !== 'create') throw unsupported(mode === 'replace' ? 'REPLACE TABLE' : 'CREATE OR REPLACE TABLE')
+  if (constraints.length > 0) throw unsupported('CONSTRAINT … CHECK')
+  if (clusterBy !== undefined && clusterBy.length > 0) throw unsupported('CLUSTER BY')
+  if (location !== undefined)
+    throw unsupported('LOCATION', 'a table of the lakehouse lies in the folder of its name: leave LOCATION out')
+  if (columns.some((column) => column.default !== undefined)) throw unsupported('DEFAULT values')
+  if (columns.some((column) => column.generatedAs !== undefined || column.identity !== undefined))
+    throw unsupported('GENERATED columns')
+}
+
+/** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
+export function checkInsert({ mode, partition, byName, withSchemaEvolution }: Insert): void {
+  if (mode === 'overwrite') throw unsupported('INSERT OVERWRITE')
+  if (mode === 'replaceWhere') throw unsupported('INSERT INTO … REPLACE WHERE')
+  if (partition.length > 0) throw unsupported('INSERT … PARTITION')
+  if (byName) throw unsupported('INSERT … BY NAME')
+  if (withSchemaEvolution) throw unsupported('INSERT WITH SCHEMA EVOLUTION')
+}
+
+/** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
+export function checkOptimize({ full, zorderBy }: Optimize): void {
+  if (full) throw unsupported('OPTIMIZE … FULL')
+  if (zorderBy.length > 0) throw unsupported('ZORDER BY')
+}
+
+function unsupported(what: string, hint?: string): DeltaError {
+  return new DeltaError('STATEMENT_UNSUPPORTED', `deltaic does not have ${what}`, {}, { hint })
+}
