@@ -1,6 +1,6 @@
 import { literal } from '../engine/sql-text.js'
-import { writerFeatures } from '../protocol/features.js'
 import { type StructField, typeText } from '../protocol/schema.js'
+import { supportedFeatures } from '../protocol/table-features.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { commandResult } from './query-runner.js'
 import { text } from './relations.js'
@@ -11,7 +11,7 @@ import type { TableHost } from './table-host.js'
 export function showProperties(host: TableHost, snapshot: Snapshot, key: string | undefined): Promise<QueryResult> {
   const { protocol, metadata } = snapshot
   const features =
-    protocol.minWriterVersion >= 7 ? writerFeatures(protocol).map((name) => [`delta.feature.${name}`, 'supported']) : []
+    protocol.minWriterVersion >= 7 ? supportedFeatures(protocol).map((name) => [`delta.feature.${name}`, 'supported']) : []
   const all: readonly (readonly string[])[] = [
     ...Object.entries(metadata.configuration),
     ['delta.minReaderVersion', String(protocol.minReaderVersion)],
@@ -77,7 +77,7 @@ export async function describeExtended(host: TableHost, name: string, uri: strin
     row('Version', String(snapshot.version)),
     row('Min Reader Version', String(protocol.minReaderVersion)),
     row('Min Writer Version', String(protocol.minWriterVersion)),
-    row('Features', writerFeatures(protocol).join(', ')),
+    row('Features', supportedFeatures(protocol).join(', ')),
   ]
   return commandResult(host, [text('col_name'), text('data_type'), text('comment')], rows)
 }
