@@ -1,6 +1,7 @@
 import type { Connection, Database } from '../engine/database.js'
-import { globLiteral, literal } from '../engine/sql-text.js'
+import { globLiteral, ident, literal, literalList } from '../engine/sql-text.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
+import type { StructType } from '../protocol/schema.js'
 import { FILE_ACTION_STRUCT, type FilesRelation } from './files-relation.js'
 
 /** What a checkpoint holds beside files. */
@@ -9,6 +10,16 @@ export interface CheckpointHead {
   readonly metaData: Metadata | undefined
   readonly txns: readonly SetTransaction[]
   readonly domains: readonly DomainMetadata[]
+  readonly sidecars: readonly Sidecar[]
+}
+
+/** A file of file actions that belongs to a v2 checkpoint. @see PROTOCOL.md#sidecar-file-information */
+export interface Sidecar {
+  /** Percent-encoded: a name below `_delta_log/_sidecars`, or an absolute path. */
+  readonly path: string
+  readonly sizeInBytes: number
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly modificationTime: number
 }
 
 const TEXT_MAP = 'MAP(VARCHAR, VARCHAR)'
@@ -21,49 +32,79 @@ export const CHECKPOINT_HEAD = {
     `"schemaString" VARCHAR, "partitionColumns" VARCHAR[], "createdTime" BIGINT, "configuration" ${TEXT_MAP})`,
   txn: 'STRUCT("appId" VARCHAR, "version" BIGINT, "lastUpdated" BIGINT)',
   domainMetadata: 'STRUCT("domain" VARCHAR, "configuration" VARCHAR, "removed" BOOLEAN)',
+  sidecar: `STRUCT("path" VARCHAR, "sizeInBytes" BIGINT, "modificationTime" BIGINT, "tags" ${TEXT_MAP})`,
 } as const
 
+/** Files of one checkpoint that are read alike, on this machine. */
+export interface CheckpointPart {
+  readonly files: readonly string[]
+  readonly format: 'parquet' | 'json'
+}
+
 /** Reads what a checkpoint holds beside files. The row groups of files are skipped by their null columns. */
-export async function readCheckpointHead(database: Database, files: readonly string[]): Promise<CheckpointHead> {
-  return database.use(async (connection) => {
-    const of = async <T>(kind: keyof typeof CHECKPOINT_HEAD): Promise<T[]> => {
-      const rows = await connection.rows<{ action: string }>(
-        `SELECT to_json("${kind}")::VARCHAR AS action FROM ${scan(files, { [kind]: CHECKPOINT_HEAD[kind] })} WHERE "${kind}" IS NOT NULL`,
+export async function readCheckpointHead(database: Database, part: CheckpointPart): Promise<CheckpointHead> {
+  const kinds = Object.entries(CHECKPOINT_HEAD)
+  const rows = await database.rows<{ kind: keyof typeof CHECKPOINT_HEAD; action: string }>(
+    kinds
+      .map(
+        ([kind, type]) =>
+          `SELECT ${literal(kind)} AS kind, to_json("${kind}")::VARCHAR AS action FROM ${scan(part, { [kind]: type })} WHERE "${kind}" IS NOT NULL`,
       )
-      return rows.map((row) => withoutNulls(JSON.parse(row.action)) as T).filter(isFilled)
-    }
-    const [protocol] = await of<Protocol>('protocol')
-    const [found] = await of<Metadata>('metaData')
-    const metaData = found && {
-      ...found,
-      partitionColumns: found.partitionColumns ?? [],
-      configuration: found.configuration ?? {},
-    }
-    return { protocol, metaData, txns: await of<SetTransaction>('txn'), domains: await of<DomainMetadata>('domainMetadata') }
-  })
+      .join(' UNION ALL '),
+  )
+  const actions = rows.map(({ kind, action }) => ({ kind, action: withoutNulls(JSON.parse(action)) }))
+  const of = <T>(wanted: keyof typeof CHECKPOINT_HEAD) =>
+    actions.filter(({ kind, action }) => kind === wanted && isFilled(action)).map(({ action }) => action as T)
+  const [protocol] = of<Protocol>('protocol')
+  const [found] = of<Metadata>('metaData')
+  const metaData = found && {
+    ...found,
+    partitionColumns: found.partitionColumns ?? [],
+    configuration: found.configuration ?? {},
+  }
+  return {
+    protocol,
+    metaData,
+    txns: of<SetTransaction>('txn'),
+    domains: of<DomainMetadata>('domainMetadata'),
+    sidecars: of<Sidecar>('sidecar'),
+  }
 }
 
 /** Copies the files of a checkpoint into the relation: live ones as added at `version`, tombstones as removed at it. */
 export async function loadCheckpointFiles(
   connection: Connection,
   relation: FilesRelation,
-  files: readonly string[],
+  parts: readonly CheckpointPart[],
   version: number,
   roots: readonly string[],
 ): Promise<void> {
-  const kinds = {
-    add: `STRUCT(${FILE_ACTION_STRUCT}, "stats_parsed" ${relation.statType()})`,
-    remove: `STRUCT(${FILE_ACTION_STRUCT})`,
-  }
+  const columns = relation.shape.partitionColumns.map((name) => physicalName(relation.shape.schema, name))
+  const parsed = columns.map((name) => `${ident(name)} VARCHAR`).join(', ')
+  const add = `STRUCT(${FILE_ACTION_STRUCT}, "stats_parsed" ${relation.statType()}${parsed && `, "partitionValues_parsed" STRUCT(${parsed})`})`
+  const kinds = { add, remove: `STRUCT(${FILE_ACTION_STRUCT})` }
   // Some writers give every row both structs, one with null members: a path tells which one it is.
   const actions =
-    `SELECT add."path" IS NOT NULL AS alive, CASE WHEN add."path" IS NOT NULL THEN add ELSE remove::${kinds.add} END AS a ` +
-    `FROM ${scan(files, kinds)} WHERE add."path" IS NOT NULL OR remove."path" IS NOT NULL`
-  await relation.insertFrom(
-    connection,
+    `SELECT add."path" IS NOT NULL AS alive, CASE WHEN add."path" IS NOT NULL THEN add ELSE remove::${add} END AS a ` +
+    `FROM (${parts.map((part) => `FROM ${scan(part, kinds)}`).join(' UNION ALL ')}) WHERE add."path" IS NOT NULL OR remove."path" IS NOT NULL`
+  const rows =
     `SELECT ${canonicalSql('a."path"', roots)} AS file, ${DV_ID} AS dv_id, CASE WHEN alive THEN ${version} END AS added_at, ` +
-      `CASE WHEN NOT alive THEN ${version} END AS removed_at, a.* FROM (${actions})`,
-  )
+    `CASE WHEN NOT alive THEN ${version} END AS removed_at, a.* FROM (${actions})`
+  await relation.insertFrom(connection, withPartitionText(rows, columns))
+}
+
+/** Partition values that only the typed struct holds become text again. */
+function withPartitionText(source: string, columns: readonly string[]): string {
+  if (columns.length === 0) return source
+  const parsed = '"partitionValues_parsed"'
+  const values = columns.map((name) => `${parsed}.${ident(name)}`).join(', ')
+  const text = `coalesce("partitionValues", CASE WHEN ${parsed} IS NOT NULL THEN map(${literalList(columns)}, [${values}]) END)`
+  return `SELECT * EXCLUDE (${parsed}) REPLACE (${text} AS "partitionValues") FROM (${source})`
+}
+
+function physicalName(schema: StructType, column: string): string {
+  const field = schema.fields.find(({ name }) => name === column)
+  return String(field?.metadata?.['delta.columnMapping.physicalName'] ?? column)
 }
 
 /** The SQL twin of `deletionVectorId`. */
@@ -80,13 +121,20 @@ function canonicalSql(path: string, roots: readonly string[]): string {
   }, plain)
 }
 
-/** The checkpoint's files as a relation with just these columns; a column that a writer left out is NULL. */
-function scan(files: readonly string[], columns: Readonly<Record<string, string>>): string {
+/** Files of a checkpoint as a relation with just these columns; a column that a writer left out is NULL. */
+function scan({ files, format }: CheckpointPart, columns: Readonly<Record<string, string>>): string {
+  const paths = `[${files.map(globLiteral).join(', ')}]`
+  if (format === 'json') {
+    const structure = literal(JSON.stringify(columns))
+    return `(SELECT unnest(json_transform(json, ${structure})) FROM read_json_objects(${paths}, format = 'unstructured', maximum_object_size = ${JSON_OBJECT_BYTES_MAX}))`
+  }
   const schema = Object.entries(columns).map(
     ([name, type]) => `${literal(name)}: {name: ${literal(name)}, type: ${literal(type)}, default_value: NULL}`,
   )
-  return `read_parquet([${files.map(globLiteral).join(', ')}], schema = MAP {${schema.join(', ')}})`
+  return `read_parquet(${paths}, schema = MAP {${schema.join(', ')}})`
 }
+
+const JSON_OBJECT_BYTES_MAX = 2 ** 26
 
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value

@@ -4,7 +4,7 @@ import { formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../protocol/log
 import { parseInterval, tableProperties } from '../protocol/properties.js'
 import { CHECKPOINT_HEAD } from './checkpoint-read.js'
 import { FilesRelation } from './files-relation.js'
-import { readCheckpointHint } from './segment.js'
+import { readCheckpointHint } from './last-checkpoint.js'
 import { type LogDependencies, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {

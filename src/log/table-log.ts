@@ -1,29 +1,25 @@
 import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
-import type { EventSink } from '../base/events.js'
 import { Serial } from '../base/serial.js'
-import type { Database } from '../engine/database.js'
-import type { Spool } from '../engine/spool.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
 import { type Commit, parseCommit } from '../protocol/commit-file.js'
 import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
-import { commitPath } from '../protocol/log-path.js'
+import { commitPath, logFilePath } from '../protocol/log-path.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { applyFolded, foldCommits } from './apply-commits.js'
-import { loadCheckpointFiles, readCheckpointHead } from './checkpoint-read.js'
+import { damageIsTyped, openCheckpoint } from './checkpoint-open.js'
+import { loadCheckpointFiles } from './checkpoint-read.js'
+import type { LogDependencies } from './dependencies.js'
 import { FilesRelation, type RelationShape } from './files-relation.js'
-import { type LogSegment, listLog, planSegments, readCheckpointHint } from './segment.js'
+import { readCheckpointHint } from './last-checkpoint.js'
+import { listLog } from './log-listing.js'
+import { type LogEntry, type LogSegment, lastVersion, planSegments } from './segment.js'
 
-export interface LogDependencies {
-  readonly store: ObjectStore
-  readonly database: Database
-  readonly spool: Spool
-  readonly events: EventSink
-}
+export type { LogDependencies } from './dependencies.js'
 
-/** A producer's last batch in the table; `committedAt` is unknown when a checkpoint told of it. */
+/** A producer's last batch in the table; `committedAt` is unknown when a checkpoint told of it, and no later when a compacted file did. */
 export interface KnownTransaction extends SetTransaction {
   readonly committedAt: number | undefined
 }
@@ -89,7 +85,7 @@ export class TableLog {
     const from = hint !== undefined && (target === undefined || hint <= target) ? hint : 0
     let listing = await listLog(deps.store, from, options)
     const reaches = listing.checkpoints.some(({ version }) => target === undefined || version <= target)
-    const hintHolds = from === 0 || (reaches && listing.unreadableCheckpoint === undefined)
+    const hintHolds = from === 0 || reaches
     if (!hintHolds) listing = await listLog(deps.store, 0, options)
     let damage: unknown
     for (const segments of [planSegments(listing, target), undefined]) {
@@ -262,7 +258,7 @@ function foldHead(head: Head, commit: Commit): void {
   for (const domain of commit.domains) head.domains.set(domain.domain, domain)
 }
 
-const COMMITS_AT_ONCE = 16
+const ENTRIES_AT_ONCE = 16
 
 async function loadSegment<T>(
   deps: LogDependencies,
@@ -270,24 +266,15 @@ async function loadSegment<T>(
   options: StoreOptions,
   make: (head: Head, files: FilesRelation, firstVersion: number, version: number, tip: Commit | undefined) => T,
 ): Promise<T> {
-  const commits = await readCommits(deps.store, segment.commits, options)
+  const commits = await readEntries(deps.store, segment.entries, options)
   const head: Head = { states: [], txns: new Map(), domains: new Map() }
-  const checkpoint = segment.checkpoint && (await localFiles(deps, segment.checkpoint.paths, options))
+  const checkpoint = segment.checkpoint && (await openCheckpoint(deps, segment.checkpoint, options))
   try {
     const version = segment.checkpoint?.version ?? -1
     if (checkpoint) {
-      const found = await damageIsTyped(segment, () => readWholeHead(deps.database, checkpoint.files))
-      foldHead(head, {
-        version,
-        protocol: found.protocol,
-        metaData: found.metaData,
-        adds: [],
-        removes: [],
-        txns: [],
-        domains: found.domains,
-        commitInfo: undefined,
-      })
-      for (const txn of found.txns) head.txns.set(txn.appId, { ...txn, committedAt: undefined })
+      const { protocol, metaData, domains } = checkpoint.head
+      foldHead(head, { version, protocol, metaData, adds: [], removes: [], txns: [], domains, commitInfo: undefined })
+      for (const txn of checkpoint.head.txns) head.txns.set(txn.appId, { ...txn, committedAt: undefined })
     }
     foldCommitHeads(head, commits)
     const last = head.states.at(-1)?.state
@@ -298,25 +285,20 @@ async function loadSegment<T>(
     const roots = rootSpellings(deps.store.uri)
     try {
       if (checkpoint)
-        await damageIsTyped(segment, () =>
-          deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.files, version, roots)),
+        await damageIsTyped(checkpoint.path, () =>
+          deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.parts, version, roots)),
         )
       await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
     } catch (error) {
       await files.drop()
       throw error
     }
-    return make(head, files, Math.max(version, 0), segment.version, commits.at(-1))
+    const compacted = segment.entries.findLast(({ kind }) => kind === 'compacted')
+    const firstVersion = compacted ? lastVersion(compacted) : Math.max(version, 0)
+    return make(head, files, firstVersion, segment.version, commits.at(-1))
   } finally {
     await checkpoint?.release()
   }
-}
-
-/** A checkpoint without protocol or metadata is no whole one, and an earlier one serves better. */
-async function readWholeHead(database: Database, files: readonly string[]) {
-  const head = await readCheckpointHead(database, files)
-  if (!head.protocol || !head.metaData) throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
-  return head
 }
 
 /** Two passes: a first commit may hold protocol and metadata in either order across versions. */
@@ -328,50 +310,22 @@ function foldCommitHeads(head: Head, commits: readonly Commit[]): void {
   }
 }
 
-async function readCommits(store: ObjectStore, versions: readonly number[], options: StoreOptions): Promise<Commit[]> {
+async function readEntries(store: ObjectStore, entries: readonly LogEntry[], options: StoreOptions): Promise<Commit[]> {
   const commits: Commit[] = []
-  for (let start = 0; start < versions.length; start += COMMITS_AT_ONCE) {
-    const some = versions.slice(start, start + COMMITS_AT_ONCE)
-    for (const [index, commit] of (await Promise.all(some.map((version) => readCommit(store, version, options)))).entries()) {
-      if (!commit)
-        throw new DeltaError('LOG_GAP', 'a commit went missing while the log was read', { file: commitPath(some[index] ?? 0) })
-      commits.push(commit)
-    }
+  for (let start = 0; start < entries.length; start += ENTRIES_AT_ONCE) {
+    const some = entries.slice(start, start + ENTRIES_AT_ONCE)
+    commits.push(...(await Promise.all(some.map((entry) => readEntry(store, entry, options)))))
   }
   return commits
 }
 
-/** Log files as files of this machine: where they are, or fetched into the spool. */
-async function localFiles(deps: LogDependencies, paths: readonly string[], options: StoreOptions) {
-  const fetched: string[] = []
-  const files: string[] = []
-  for (const path of paths) {
-    const local = deps.store.localPath(path)
-    if (local) files.push(local)
-    else {
-      const file = deps.spool.file('parquet')
-      await deps.spool.write(file, (await deps.store.get(path, options)) ?? new Uint8Array())
-      fetched.push(file)
-      files.push(file)
-    }
+/** A run of compacted commits reads as one commit, at its last version. */
+async function readEntry(store: ObjectStore, entry: LogEntry, options: StoreOptions): Promise<Commit> {
+  const path = logFilePath(entry)
+  const read = async () => {
+    const bytes = await store.get(path, options)
+    if (!bytes) throw new DeltaError('LOG_GAP', 'a commit went missing while the log was read', { file: path })
+    return parseCommit(lastVersion(entry), bytes, path)
   }
-  return { files, release: async () => void (await Promise.all(fetched.map((file) => deps.spool.remove(file)))) }
-}
-
-async function damageIsTyped<T>(segment: LogSegment, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    if (isDeltaError(cause, 'cancelled', 'limit', 'unavailable')) throw cause
-    const file = segment.checkpoint?.paths[0]
-    throw new DeltaError(
-      'CHECKPOINT_DAMAGED',
-      'a checkpoint of the table is damaged',
-      { file },
-      {
-        cause,
-        hint: 'earlier commits are no longer in the log, so the table cannot be read past it: restore the file from a copy',
-      },
-    )
-  }
+  return entry.kind === 'compacted' ? damageIsTyped(path, read) : read()
 }

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import type { Action, AddFile, CommitInfo, DomainMetadata, Metadata, Protocol, RemoveFile, SetTransaction } from './actions.js'
+import { type JsonText, jsonLines, jsonObjects } from './json-values.js'
 
 /** One entry of the log, its lines sorted by kind. Inside an entry the order of lines means nothing. */
 export interface Commit {
@@ -33,16 +34,8 @@ export function parseCommit(version: number, bytes: Uint8Array, file: string): C
   const added = new Set<string>()
 
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
-  for (const [index, line] of text.split('\n').entries()) {
-    if (line.trim() === '') continue
-    const fail = (why: string, cause?: unknown) =>
-      new DeltaError(
-        'LOG_LINE_MALFORMED',
-        `log entry is damaged: ${why}`,
-        { file, line: index + 1 },
-        { cause, hint: DAMAGED_HINT },
-      )
-    const action = parseLine(line, fail)
+  for (const { action, line } of actionsOf(text, file)) {
+    const fail = failureAt(file, line)
     if (action['protocol']) {
       if (protocol) throw fail('two protocol actions')
       protocol = checkProtocol(action['protocol'] as Protocol, fail)
@@ -74,6 +67,30 @@ const DAMAGED_HINT =
   'the table cannot be read past this entry; restore the file from a copy, or read an earlier version of the table'
 
 type Fail = (why: string, cause?: unknown) => DeltaError
+
+function failureAt(file: string, line: number): Fail {
+  return (why, cause) =>
+    new DeltaError('LOG_LINE_MALFORMED', `log entry is damaged: ${why}`, { file, line }, { cause, hint: DAMAGED_HINT })
+}
+
+interface ActionLine {
+  readonly action: Readonly<Record<string, unknown>>
+  readonly line: number
+}
+
+/** One action a line, as the protocol asks; a text that is not so is read again as some writers leave it. */
+function actionsOf(text: string, file: string): ActionLine[] {
+  const read = ({ text, line }: JsonText) => ({ action: parseLine(text, failureAt(file, line)), line })
+  try {
+    return jsonLines(text).map(read)
+  } catch (damage) {
+    try {
+      return jsonObjects(text).map(read)
+    } catch {
+      throw damage
+    }
+  }
+}
 
 function parseLine(line: string, fail: Fail): Readonly<Record<string, unknown>> {
   let value: unknown

@@ -8,6 +8,8 @@ export type LogPath =
   | { readonly kind: 'uuid-checkpoint'; readonly version: number; readonly uuid: string; readonly format: 'json' | 'parquet' }
 
 export const LOG_FOLDER = '_delta_log'
+/** Where the file actions of v2 checkpoints may lie. */
+export const SIDECAR_FOLDER = `${LOG_FOLDER}/_sidecars`
 export const LAST_CHECKPOINT_PATH = `${LOG_FOLDER}/_last_checkpoint`
 
 const SHAPES: readonly (readonly [RegExp, (match: RegExpExecArray) => LogPath | undefined])[] = [
@@ -29,7 +31,7 @@ const SHAPES: readonly (readonly [RegExp, (match: RegExpExecArray) => LogPath | 
     },
   ],
   [
-    /^(\d{20})\.checkpoint\.([0-9A-Za-z-]+)\.(json|parquet)$/,
+    /^(\d{20})\.checkpoint\.([^.]+)\.(json|parquet)$/,
     (m) => ({ kind: 'uuid-checkpoint', version: Number(m[1]), uuid: m[2] ?? '', format: m[3] === 'json' ? 'json' : 'parquet' }),
   ],
 ]
@@ -72,6 +74,11 @@ export function formatLogPath(path: LogPath): string {
 /** Where the commit of `version` is, relative to the table. */
 export function commitPath(version: number): string {
   return `${LOG_FOLDER}/${formatLogPath({ kind: 'commit', version })}`
+}
+
+/** Where a file of the log is, relative to the table. */
+export function logFilePath(path: LogPath): string {
+  return `${LOG_FOLDER}/${formatLogPath(path)}`
 }
 
 /** The name after which every log file of `version` and later comes in a listing. */

@@ -5,6 +5,7 @@ import { Serial } from '../base/serial.js'
 import type { Database } from '../engine/database.js'
 import { checkpointIfDue } from '../log/checkpoint-write.js'
 import { commitEntry } from '../log/committer.js'
+import { listLog, versionRange } from '../log/log-listing.js'
 import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
 import type { Action, Metadata, Protocol } from '../protocol/actions.js'
 import { type Commit, formatCommit, parseCommit } from '../protocol/commit-file.js'
@@ -13,7 +14,7 @@ import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import type { StoreOptions } from '../storage/store.js'
 import { wasFresh } from './fresh-files.js'
-import { commitTimes, type HistoryEntry, readHistory, versionAt } from './history.js'
+import { type HistoryEntry, readHistory, versionAt } from './history.js'
 import { Snapshot } from './snapshot.js'
 import { Transaction, type TransactionHost } from './transaction.js'
 
@@ -75,7 +76,11 @@ export class DeltaTable implements TransactionHost {
     if (!Number.isSafeInteger(version) || version < 0)
       throw new DeltaError('ARGUMENT_INVALID', 'version is not a whole number from 0', { version })
     if (version > log.version)
-      throw new DeltaError('VERSION_NOT_FOUND', 'version is not in the log', { version, latest: log.version })
+      throw new DeltaError('VERSION_NOT_FOUND', 'version is not in the log', {
+        version,
+        earliest: versionRange(await listLog(this.deps.store, 0, options))?.earliest,
+        latest: log.version,
+      })
     return new Snapshot(this.deps, version >= log.firstVersion ? log : await this.olderLog(version, options), version)
   }
 
@@ -118,7 +123,7 @@ export class DeltaTable implements TransactionHost {
   /** What each version did, newest first, at most `limit`. */
   async history(limit: number, options: StoreOptions = {}): Promise<readonly HistoryEntry[]> {
     const log = await this.refresh()
-    return readHistory(this.deps.store, log.version, limit, await commitTimes(this.deps.store, log, options), options)
+    return readHistory(this.deps.store, log, limit, options)
   }
 
   /** The log at its newest version, after asking the store; callers at one time share the request. */

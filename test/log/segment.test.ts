@@ -1,20 +1,31 @@
 import { describe, expect, it } from 'vitest'
-import { type LogListing, listLog, planSegments, readCheckpointHint } from '../../src/log/segment.js'
+import { readCheckpointHint } from '../../src/log/last-checkpoint.js'
+import { type LogListing, listLog } from '../../src/log/log-listing.js'
+import { lastVersion, planSegments } from '../../src/log/segment.js'
 import { commitPath, formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => from + at)
 
-function listing(commits: readonly number[], checkpoints: readonly number[] = [], unreadable?: number): LogListing {
+function listing(
+  commits: readonly number[],
+  checkpoints: readonly number[] = [],
+  runs: readonly (readonly [number, number])[] = [],
+): LogListing {
   return {
     commits,
-    checkpoints: checkpoints.map((version) => ({ version, paths: [`checkpoint-${version}`] })),
-    unreadableCheckpoint: unreadable,
+    fileTimesMs: new Map(),
+    compacted: runs.map(([version, endVersion]) => ({ kind: 'compacted', version, endVersion })),
+    checkpoints: checkpoints.map((version) => ({ version, format: 'parquet', paths: [`checkpoint-${version}`] })),
   }
 }
 
 const planned = (of: LogListing, target?: number) =>
-  planSegments(of, target).map(({ version, checkpoint, commits }) => ({ version, from: checkpoint?.version, commits }))
+  planSegments(of, target).map(({ version, checkpoint, entries }) => ({
+    version,
+    from: checkpoint?.version,
+    commits: entries.map((entry) => (entry.kind === 'commit' ? entry.version : `${entry.version}-${lastVersion(entry)}`)),
+  }))
 
 describe('planSegments', () => {
   it('rebuilds the newest version from each checkpoint, newest first, and at last from the commits alone', () => {
@@ -54,13 +65,13 @@ describe('planSegments', () => {
   })
 
   it.each([
-    ['after the newest', listing(range(0, 3)), 4, { version: 4, latest: 3 }],
-    ['from before the log was cleaned', listing(range(10, 12), [10]), 7, { version: 7, earliest: 10 }],
+    ['after the newest', listing(range(0, 3)), 4, { version: 4, earliest: 0, latest: 3 }],
+    ['from before the log was cleaned', listing(range(10, 12), [10]), 7, { version: 7, earliest: 10, latest: 12 }],
     [
       'from before the oldest checkpoint, though some commits are left',
       listing(range(5, 12), [10]),
       7,
-      { version: 7, earliest: 10 },
+      { version: 7, earliest: 10, latest: 12 },
     ],
   ] as const)('finds no version %s, and says which there are', (_, of, target, details) => {
     expect(() => planSegments(of, target)).toThrowError(expect.objectContaining({ code: 'VERSION_NOT_FOUND', details }))
@@ -70,15 +81,26 @@ describe('planSegments', () => {
     expect(() => planSegments(listing([]), undefined)).toThrowError(expect.objectContaining({ code: 'TABLE_NOT_FOUND' }))
   })
 
-  it.each([
-    ['is all there is', listing([], [], 5), undefined],
-    ['is all that reaches the version', listing([5, 6], [], 5), undefined],
-  ] as const)('never takes a table for an empty place when a checkpoint of another format %s', (_, of, target) => {
-    expect(() => planSegments(of, target)).toThrowError(expect.objectContaining({ code: 'FEATURE_UNSUPPORTED' }))
+  it('takes the longest compacted file at each step, reads the newest commit itself, and does without them if need be', () => {
+    const runs = [
+      [1, 3],
+      [1, 5],
+      [4, 6],
+      [6, 8],
+      [7, 9],
+    ] as const
+    expect(planned(listing(range(0, 9), [], runs))).toEqual([
+      { version: 9, from: undefined, commits: [0, '1-5', '6-8', 9] },
+      { version: 9, from: undefined, commits: range(0, 9) },
+    ])
+    expect(planned(listing(range(0, 9), [2], [[1, 5]]))[0]).toEqual({ version: 9, from: 2, commits: range(3, 9) })
+    expect(planned(listing(range(0, 9), [], runs), 4)[0]).toEqual({ version: 4, from: undefined, commits: [0, '1-3', 4] })
   })
 
-  it('does without a checkpoint of another format where the commits reach', () => {
-    expect(planned(listing(range(0, 6), [], 5))).toEqual([{ version: 6, from: undefined, commits: range(0, 6) }])
+  it('does not take a compacted file for the commits that are missing', () => {
+    expect(() => planSegments(listing([0, 3, 4], [], [[1, 3]]), undefined)).toThrowError(
+      expect.objectContaining({ code: 'LOG_GAP' }),
+    )
   })
 })
 
@@ -104,10 +126,16 @@ describe('listLog', () => {
     expect((await listLog(store, 0)).checkpoints).toEqual([])
   })
 
-  it('prefers the classic checkpoint of a version', async () => {
+  it('prefers a checkpoint with a name of its own, then the classic one of a version', async () => {
     const classic = formatLogPath({ kind: 'checkpoint', version: 4 })
-    const store = await storeOf(multipart(4, 1, 2), multipart(4, 2, 2), classic)
-    expect((await listLog(store, 0)).checkpoints.map(({ paths }) => paths.length)).toEqual([1, 2])
+    const own = formatLogPath({ kind: 'uuid-checkpoint', version: 4, uuid: 'abc-1', format: 'json' })
+    const store = await storeOf(multipart(4, 1, 2), multipart(4, 2, 2), classic, own)
+    const [first, second, third] = (await listLog(store, 0)).checkpoints
+    expect([first, second]).toEqual([
+      { version: 4, format: 'json', paths: [`${LOG_FOLDER}/${own}`] },
+      { version: 4, format: 'parquet', paths: [`${LOG_FOLDER}/${classic}`] },
+    ])
+    expect(third?.paths).toHaveLength(2)
   })
 
   it('passes over names that it does not know, and files below the log', async () => {
@@ -119,7 +147,7 @@ describe('listLog', () => {
       '00000000000000000003.crc',
     )
     await store.put(commitPath(0), new Uint8Array())
-    expect(await listLog(store, 0)).toEqual({ commits: [0], checkpoints: [], unreadableCheckpoint: undefined })
+    expect(await listLog(store, 0)).toMatchObject({ commits: [0], compacted: [], checkpoints: [] })
   })
 
   it('lists from a version on, that one included', async () => {
@@ -132,6 +160,8 @@ describe('readCheckpointHint', () => {
   it.each([
     ['{"version":12,"size":3}', 12],
     ['{"version":12,"size":3', undefined],
+    ['{"size":3,"version":12,"checksum":"not this one"}', undefined],
+    ['{"version":1,"size":2,"tags":{"a b":["\u00e9",null,true]},"checksum":"178883a97a4a407fff03de82abd1e7f9"}', 1],
     ['', undefined],
     ['null', undefined],
     ['[]', undefined],

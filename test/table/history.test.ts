@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { writeCheckpoint } from '../../src/log/checkpoint-write.js'
 import { formatCommit } from '../../src/protocol/commit-file.js'
 import { commitPath } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
@@ -66,6 +67,62 @@ describe('the version at a time', () => {
     expect([await versionAt(store, at(199)), await versionAt(store, at(200))]).toEqual([0, 1])
   })
 
+  describe('where in-commit timestamps were enabled later', () => {
+    const on = (timestampMs: number) => ({
+      'delta.enableInCommitTimestamps': 'true',
+      'delta.inCommitTimestampEnablementVersion': '2',
+      'delta.inCommitTimestampEnablementTimestamp': String(timestampMs),
+    })
+    /** Files of versions 0 to 3 are written at seconds 0, 10, 20 and 30; from version 2 on commits say 1000, 2000. */
+    const mixed = async (configuration: Readonly<Record<string, string>> = on(at(1000))) => {
+      const store = await logWritten(0, 10, 20, 30)
+      const clock = { ...skippingClock(), now: () => at(20) }
+      const again = new MemoryStore({ clock })
+      for (const version of [2, 3]) {
+        const info = { commitInfo: { inCommitTimestamp: at(version === 2 ? 1000 : 2000) } }
+        await again.put(commitPath(version), formatCommit(version === 2 ? [info, metadata(configuration)] : [info]))
+        await store.put(commitPath(version), (await again.get(commitPath(version))) ?? new Uint8Array())
+      }
+      return store
+    }
+
+    it('searches each side by its own clock', async () => {
+      const store = await mixed()
+      const found = await Promise.all([0, 9, 10, 999, 1000, 1999, 2000].map((seconds) => versionAt(store, at(seconds))))
+      expect(found).toEqual([0, 0, 1, 1, 2, 2, 3])
+      await expect(versionAt(store, at(2001))).rejects.toMatchObject({
+        details: { earliest: new Date(at(0)).toISOString(), latest: new Date(at(2000)).toISOString() },
+      })
+    })
+
+    it('finds nothing before, when the commits before are gone', async () => {
+      const store = await mixed()
+      const table = world.table(store)
+      await writeCheckpoint(table.deps, await table.refresh(), 3, 0)
+      await store.delete([0, 1, 2].map(commitPath))
+      await expect(versionAt(store, at(999))).rejects.toMatchObject({ details: { earliest: new Date(at(2000)).toISOString() } })
+      expect(await versionAt(store, at(2000))).toBe(3)
+    })
+
+    it('goes by the files alone once they are off again', async () => {
+      const history = await world.table(await mixed({})).history(4)
+      expect(history.every(({ timestampMs }) => timestampMs !== at(1000) && timestampMs !== at(2000))).toBe(true)
+    })
+  })
+
+  it('is one that can be rebuilt', async () => {
+    const store = await logWritten(0, 10, 20, 30)
+    const table = world.table(store)
+    await writeCheckpoint(table.deps, await table.refresh(), 2, 0)
+    await store.delete([commitPath(0)])
+    await expect(versionAt(store, at(19))).rejects.toMatchObject({ details: { earliest: new Date(at(20)).toISOString() } })
+    expect(await versionAt(store, at(29))).toBe(2)
+    await expect(world.table(store).snapshot({ version: 1 })).rejects.toMatchObject({
+      code: 'VERSION_NOT_FOUND',
+      details: { version: 1, earliest: 2, latest: 3 },
+    })
+  })
+
   it('is refused where it is no time', async () => {
     await expect(versionAt(await logWritten(0), Number.NaN)).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' })
   })
@@ -90,7 +147,7 @@ describe('a version', () => {
   it('that is not there yet is not found, and the newest is named', async () => {
     await expect(world.table(await logWritten(0, 1)).snapshot({ version: 5 })).rejects.toMatchObject({
       code: 'VERSION_NOT_FOUND',
-      details: { version: 5, latest: 1 },
+      details: { version: 5, earliest: 0, latest: 1 },
     })
   })
 })

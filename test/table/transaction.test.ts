@@ -189,11 +189,11 @@ describe('create', () => {
     expect((await a.snapshot()).metadata.id).toBe((await b.snapshot()).metadata.id)
   })
 
-  it('never writes into the log of a table that it cannot read', async () => {
+  it('never takes the log of a table that it cannot read for an empty place', async () => {
     const store = new FaultyStore(new MemoryStore())
     await store.put('_delta_log/00000000000000000009.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet', new Uint8Array(8))
     const table = world.table(store)
-    await expect(table.exists()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
+    await expect(table.exists()).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' })
   })
 })
 

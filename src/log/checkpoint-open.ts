@@ -1,0 +1,97 @@
+import { DeltaError, isDeltaError } from '../base/errors.js'
+import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
+import { SIDECAR_FOLDER } from '../protocol/log-path.js'
+import type { StoreOptions } from '../storage/store.js'
+import { type CheckpointHead, type CheckpointPart, readCheckpointHead, type Sidecar } from './checkpoint-read.js'
+import type { LogDependencies } from './dependencies.js'
+import type { CheckpointFiles } from './log-listing.js'
+
+/** A checkpoint whose files are all on this machine, its sidecars among them. */
+export interface OpenCheckpoint {
+  /** The file that messages name. */
+  readonly path: string
+  readonly head: CheckpointHead
+  readonly parts: readonly CheckpointPart[]
+  release(): Promise<void>
+}
+
+/**
+ * Fetches a checkpoint and reads what it holds beside files.
+ *
+ * @throws {DeltaError} `CHECKPOINT_DAMAGED`, also for a sidecar that is gone.
+ * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#checkpoints
+ */
+export async function openCheckpoint(
+  deps: LogDependencies,
+  { paths, format }: CheckpointFiles,
+  options: StoreOptions,
+): Promise<OpenCheckpoint> {
+  const [path = ''] = paths
+  const fetched: string[] = []
+  const release = async () => void (await Promise.all(fetched.map((file) => deps.spool.remove(file))))
+  try {
+    const top = { files: await localFiles(deps, paths, format, fetched, options), format }
+    const head = await damageIsTyped(path, async () => {
+      const found = await readCheckpointHead(deps.database, top)
+      if (found.protocol && found.metaData) return found
+      // It is no whole one, and an earlier one serves better.
+      throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
+    })
+    const sidecars = head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
+    const parts: CheckpointPart[] = [top]
+    if (sidecars.length > 0)
+      parts.push({ files: await localFiles(deps, sidecars, 'parquet', fetched, options), format: 'parquet' })
+    return { path, head, parts, release }
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+/** Where a sidecar is, relative to the table. */
+export function sidecarPath(sidecar: Sidecar, tableUri: string): string {
+  const path = canonicalFilePath(sidecar.path, rootSpellings(tableUri))
+  return path.includes('/') ? path : `${SIDECAR_FOLDER}/${path}`
+}
+
+/** Runs the reading of a file for which another can stand in. @throws {DeltaError} `CHECKPOINT_DAMAGED` for whatever it holds wrong. */
+export async function damageIsTyped<T>(file: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (isDeltaError(cause, 'cancelled', 'limit', 'unavailable')) throw cause
+    throw new DeltaError(
+      'CHECKPOINT_DAMAGED',
+      'a checkpoint of the table is damaged',
+      { file },
+      {
+        cause,
+        hint: 'earlier commits are no longer in the log, so the table cannot be read past it: restore the file from a copy',
+      },
+    )
+  }
+}
+
+const FILES_AT_ONCE = 8
+
+/** Files of the log as files of this machine: where they are, or fetched into the spool and named in `fetched`. */
+async function localFiles(
+  deps: LogDependencies,
+  paths: readonly string[],
+  format: string,
+  fetched: string[],
+  options: StoreOptions,
+): Promise<string[]> {
+  const one = async (path: string) => {
+    const local = deps.store.localPath(path)
+    if (local) return local
+    const file = deps.spool.file(format)
+    fetched.push(file)
+    await deps.spool.write(file, (await deps.store.get(path, options)) ?? new Uint8Array())
+    return file
+  }
+  const files: string[] = []
+  for (let start = 0; start < paths.length; start += FILES_AT_ONCE)
+    files.push(...(await Promise.all(paths.slice(start, start + FILES_AT_ONCE).map(one))))
+  return files
+}
