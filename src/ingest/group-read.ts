@@ -96,11 +96,9 @@ async function readDirectly(
   parts: readonly Part<Waiting>[],
 ): Promise<Prepared | undefined> {
   const [part] = parts
-  const lines = part?.owners.at(-1)?.lines.endExclusive
-  if (!part || parts.length > 1 || part.format !== 'ndjson' || lines === undefined || lines === EVERY_LINE.endExclusive)
-    return undefined
+  if (!part?.meter || parts.length > 1) return undefined
   const input = await openInput(connection, deps.spool, part.format, part.path)
-  const written = await writeDirectly(deps, connection, input, lines - 1, snapshot)
+  const written = await writeDirectly(deps, connection, input, part.meter, snapshot)
   if (!written) return undefined
   const accepted = part.owners.map(({ owner, lines: own }) => ({
     waiting: owner,
@@ -113,7 +111,7 @@ async function readDirectly(
 /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
 async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, files: string[]): Promise<Part<Waiting>> {
   const { spool } = deps
-  const { format, owners } = merged
+  const { format, meter, owners } = merged
   const fileOf = async (chunks: readonly Uint8Array[]) => {
     const path = spool.file('body')
     files.push(path)
@@ -126,7 +124,7 @@ async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, fil
       parts.push({ path: await fileOf(chunks), format, owners: [{ owner, lines: EVERY_LINE }] })
     return parts
   }
-  return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, owners, apart }
+  return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, meter, owners, apart }
 }
 
 /** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */

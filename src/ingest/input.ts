@@ -8,6 +8,7 @@ import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import { type CsvDialect, csvDialect } from './csv-text.js'
 import type { InputFormat } from './formats.js'
+import { LineMeter } from './line-meter.js'
 import { checkNesting } from './nesting.js'
 import {
   ACCESS_LOG_FIELDS,
@@ -135,16 +136,14 @@ export async function inferFields(connection: Connection, input: Input): Promise
   return fields
 }
 
-/** The lines of a text file, the last one also without its line feed; `undefined` where a carriage return makes that doubtful. */
-export async function countLines(path: string): Promise<number | undefined> {
-  let lines = 0
-  let last: number | undefined
+/** The lines of a text file; `undefined` where a carriage return makes it doubtful what a line is. */
+export async function meterLines(path: string): Promise<LineMeter | undefined> {
+  const meter = new LineMeter()
   for await (const chunk of readBytes(path)) {
     if (chunk.includes(0x0d)) return undefined
-    for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) lines++
-    last = chunk.at(-1)
+    meter.add(chunk)
   }
-  return last === undefined || last === 0x0a ? lines : lines + 1
+  return meter
 }
 
 const FIRST_LINE_BYTES = 64 * 1024

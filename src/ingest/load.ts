@@ -6,7 +6,7 @@ import { type StagedFiles, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
-import { countLines, type Input, readerFor } from './input.js'
+import { type Input, meterLines, readerFor } from './input.js'
 import { type RejectedLine, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
@@ -62,8 +62,9 @@ async function loadDirectly(
   input: Input,
   options: LoadOptions,
 ): Promise<LoadResult | undefined> {
-  const lines = options.batchRows === undefined && input.format === 'ndjson' ? await countLines(input.files[0] ?? '') : undefined
-  if (lines === undefined || options.batch) return undefined
+  if (options.batchRows !== undefined || options.batch || input.format !== 'ndjson') return undefined
+  const lines = await meterLines(input.files[0] ?? '')
+  if (lines === undefined) return undefined
   const staged = await writeDirectly(table.deps, connection, input, lines, snapshot, options.signal)
   if (!staged) return undefined
   const done = await commitRows(table, staged, undefined, options.signal)

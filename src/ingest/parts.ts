@@ -6,12 +6,15 @@ import type { StructField } from '../protocol/schema.js'
 import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
 import { openInput, readerFor } from './input.js'
+import { LineMeter } from './line-meter.js'
 import { type LineRange, type RejectedLine, type StagedRows, stageRows } from './staging.js'
 
 /** A file in which the lines of several owners follow each other. */
 export interface Part<Owner> {
   readonly path: string
   readonly format: InputFormat
+  /** Where the lines are known. */
+  readonly meter?: LineMeter | undefined
   readonly owners: readonly { readonly owner: Owner; readonly lines: LineRange }[]
   /** The same lines as a part for each owner, for when the whole cannot be read. */
   readonly apart?: (() => Promise<readonly Part<Owner>[]>) | undefined
@@ -21,6 +24,8 @@ export interface MergedBody<Owner> {
   /** The file that holds the body already. */
   readonly path?: string | undefined
   readonly format: InputFormat
+  /** Where the lines are known. */
+  readonly meter?: LineMeter | undefined
   readonly owners: readonly OwnedLines<Owner>[]
 }
 
@@ -46,7 +51,7 @@ const NEWLINE = Buffer.from('\n')
 export function mergeBodies<Owner>(bodies: readonly OwnedBody<Owner>[]): MergedBody<Owner>[] {
   const merged: MergedBody<Owner>[] = []
   const owners: OwnedLines<Owner>[] = []
-  let line = 1
+  const meter = new LineMeter()
   for (const { owner, body, format } of bodies) {
     const alone = body.kind === 'file' ? [] : body.chunks
     const text = body.kind === 'bytes' && format === 'ndjson' ? plainLines(body.chunks) : undefined
@@ -57,12 +62,12 @@ export function mergeBodies<Owner>(bodies: readonly OwnedBody<Owner>[]): MergedB
         owners: [{ owner, lines: EVERY_LINE, chunks: alone }],
       })
     else {
-      const start = line
-      for (const chunk of text) line += countNewlines(chunk)
-      owners.push({ owner, lines: { start, endExclusive: line }, chunks: text })
+      const start = meter.lines + 1
+      for (const chunk of text) meter.add(chunk)
+      owners.push({ owner, lines: { start, endExclusive: meter.lines + 1 }, chunks: text })
     }
   }
-  if (owners.length > 0) merged.push({ format: 'ndjson', owners })
+  if (owners.length > 0) merged.push({ format: 'ndjson', meter, owners })
   return merged
 }
 
@@ -177,10 +182,4 @@ async function rowsOf<Owner>(session: Connection, rows: StagedRows, part: Part<O
   if (rows.rejects.length === 0 && rows.lines === last - 1) return lines.endExclusive - lines.start
   const [found] = await session.rows<{ rows: bigint }>(`SELECT count(*) AS rows FROM (${rows.selectRange(lines)})`)
   return Number(found?.rows ?? 0)
-}
-
-function countNewlines(chunk: Uint8Array): number {
-  let count = 0
-  for (let at = chunk.indexOf(0x0a); at >= 0; at = chunk.indexOf(0x0a, at + 1)) count++
-  return count
 }

@@ -55,19 +55,20 @@ export async function stageFiles(
 }
 
 /**
- * As `stageFiles`, when the query has just so many rows; otherwise nothing is put into the store.
+ * As `stageFiles`, when the rows turn out to be wanted; otherwise nothing is put into the store.
  *
- * @returns `undefined` for another count.
+ * @param isWanted is asked once, with the number of rows.
+ * @returns `undefined` when they are not.
  */
 export async function stageWhole(
   deps: TableDependencies,
   connection: Connection,
   query: string,
   target: StageTarget,
-  rowsExpected: number,
+  isWanted: (rows: number) => boolean,
   options: StageOptions = {},
 ): Promise<StagedFiles | undefined> {
-  return stage(deps, connection, query, target, (rows) => rows === rowsExpected, options)
+  return stage(deps, connection, query, target, isWanted, options)
 }
 
 async function stage(
