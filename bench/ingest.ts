@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { generatePageViews } from '../data/page-views.js'
 import { startServer } from '../server/server.js'
 import { openLakehouse } from '../src/index.js'
 import type { BenchContext } from './context.js'
+import { Producer } from './producer.js'
 import { inTurn, report, seconds } from './report.js'
 
 const PRODUCERS = 16
@@ -20,20 +20,19 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
   const connection = await instance.connect()
   const lake = await openLakehouse(join(folder, 'ingest'), { locations: false })
   const server = await startServer(lake, { port: 0 })
-  const agent = new Agent({ keepAlive: true, maxSockets: PRODUCERS })
   let round = 0
 
   const ours = async () => {
     const name = `views_${round++}`
     await lake.createTable(name, { columns: COLUMNS })
-    const url = `${server.url}/v1/tables/${name}/rows`
+    const url = new URL(`${server.url}/v1/tables/${name}/rows`)
+    const producers = await Promise.all(Array.from({ length: PRODUCERS }, () => Producer.connect(url)))
     let next = 0
-    const produce = async () => {
-      while (next < posts.length) {
-        await post(url, posts[next++] as Uint8Array, agent)
-      }
+    const produce = async (producer: Producer) => {
+      while (next < posts.length) await producer.post(posts[next++] as Uint8Array)
     }
-    const took = await seconds(() => Promise.all(Array.from({ length: PRODUCERS }, produce)))
+    const took = await seconds(() => Promise.all(producers.map(produce)))
+    for (const producer of producers) producer.close()
     const detail = await lake.table(name).detail()
     if (detail.rows !== rows) throw new Error(`${detail.rows} rows of ${rows} are there`)
     return rows / took
@@ -47,7 +46,6 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
     return rows / took
   }
   const [left, right] = await inTurn(rounds, ours, peer)
-  agent.destroy()
   await server.close()
   await lake.close()
   connection.closeSync()
@@ -70,16 +68,3 @@ const COLUMNS = [
 ]
 const TYPES =
   "{viewed_at: 'TIMESTAMPTZ', url: 'VARCHAR', user_id: 'BIGINT', status: 'INTEGER', bytes: 'BIGINT', referrer: 'VARCHAR'}"
-
-/** The plain client of Node, which costs the shared process less than fetch does. */
-function post(url: string, body: Uint8Array, agent: Agent): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/x-ndjson', 'content-length': body.byteLength }
-    const sent = request(url, { method: 'POST', agent, headers }, (answer) => {
-      answer.resume()
-      answer.once('end', () => (answer.statusCode === 200 ? resolve() : reject(new Error(`status ${answer.statusCode}`))))
-    })
-    sent.once('error', reject)
-    sent.end(body)
-  })
-}

@@ -31,6 +31,8 @@ export interface Input {
   readonly sizeBytes: number
   /** The fields of the first row; for JSON, later rows may have others. */
   readonly columns: readonly string[]
+  /** Its lines, where they were counted already. */
+  readonly meter?: LineMeter | undefined
   /** How it is written, for CSV. */
   readonly csv?: CsvDialect | undefined
   /** Removes files that were made for this input. */
@@ -40,9 +42,26 @@ export interface Input {
 /**
  * Looks at a file of one of the formats.
  *
+ * @param held the file's bytes, where they are at hand: then it need not be read to be looked at.
  * @throws {DeltaError} `ROWS_INVALID` for a file that is not of its format at all.
  */
-export async function openInput(connection: Connection, spool: Spool, format: InputFormat, path: string): Promise<Input> {
+export async function openInput(
+  connection: Connection,
+  spool: Spool,
+  format: InputFormat,
+  path: string,
+  held?: readonly Uint8Array[],
+): Promise<Input> {
+  const [start] = held ?? []
+  if (held && start?.includes(LINE_FEED) && format === 'ndjson')
+    return {
+      format,
+      files: [path],
+      sizeBytes: held.reduce((sum, chunk) => sum + chunk.byteLength, 0),
+      columns: fieldsOf(Buffer.from(start.buffer, start.byteOffset, start.byteLength)),
+      meter: held.some((chunk) => chunk.includes(CARRIAGE_RETURN)) ? undefined : metered(held),
+      release: async () => undefined,
+    }
   const plain = { format, files: [path], sizeBytes: (await stat(path)).size, release: async () => undefined }
   switch (format) {
     case 'ndjson':
@@ -136,11 +155,17 @@ export async function inferFields(connection: Connection, input: Input): Promise
   return fields
 }
 
+function metered(chunks: readonly Uint8Array[]): LineMeter {
+  return chunks.reduce((meter, chunk) => meter.add(chunk), new LineMeter())
+}
+
+const [LINE_FEED, CARRIAGE_RETURN] = [0x0a, 0x0d]
+
 /** The lines of a text file; `undefined` where a carriage return makes it doubtful what a line is. */
 export async function meterLines(path: string): Promise<LineMeter | undefined> {
   const meter = new LineMeter()
   for await (const chunk of readBytes(path)) {
-    if (chunk.includes(0x0d)) return undefined
+    if (chunk.includes(CARRIAGE_RETURN)) return undefined
     meter.add(chunk)
   }
   return meter

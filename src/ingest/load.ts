@@ -63,7 +63,7 @@ async function loadDirectly(
   options: LoadOptions,
 ): Promise<LoadResult | undefined> {
   if (options.batchRows !== undefined || options.batch || input.format !== 'ndjson') return undefined
-  const lines = await meterLines(input.files[0] ?? '')
+  const lines = input.meter ?? (await meterLines(input.files[0] ?? ''))
   if (lines === undefined) return undefined
   const staged = await writeDirectly(table.deps, connection, input, lines, snapshot, options.signal)
   if (!staged) return undefined

@@ -215,15 +215,14 @@ export class Table {
     if (typeof input === 'string' && kind.compression === 'none')
       return openInput(connection, spool, kind.format, await this.host.existingFile(input))
     const bytes = typeof input === 'string' ? await this.host.readFile(input) : input
-    const path = await spool.take(
-      await spoolBody(bytes, spool, {
-        compression: kind.compression,
-        sizeBytesMax: Number.POSITIVE_INFINITY,
-        signal: options.signal,
-      }),
-    )
+    const body = await spoolBody(bytes, spool, {
+      compression: kind.compression,
+      sizeBytesMax: Number.POSITIVE_INFINITY,
+      signal: options.signal,
+    })
+    const path = await spool.take(body)
     spooled.push(path)
-    return openInput(connection, spool, kind.format, path)
+    return openInput(connection, spool, kind.format, path, body.kind === 'bytes' ? body.chunks : undefined)
   }
 
   private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {

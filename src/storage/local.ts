@@ -95,8 +95,12 @@ export class LocalStore implements ObjectStore {
   async putFile(path: string, localFile: string, options: StoreOptions = {}): Promise<void> {
     await this.#run(path, options, async (file) => {
       await localFileSize(localFile)
-      const staged = await this.#stage(file, (temporary) => move(localFile, temporary))
-      await this.#show(staged, file, options.signal)
+      await this.#folders.ensure(dirname(file))
+      await sync(localFile)
+      options.signal?.throwIfAborted()
+      // Bytes that are on this disk already get their name at once; from another disk they come by way of a hidden file.
+      if (await moved(localFile, file)) return syncFolder(dirname(file))
+      await this.#show(await this.#stage(file, (temporary) => copyDurably(localFile, temporary)), file, options.signal)
     })
   }
 
@@ -198,16 +202,20 @@ export class LocalStore implements ObjectStore {
   }
 }
 
-/** Moves a file of this machine to `target` and waits until its bytes are on the disk there. */
-async function move(localFile: string, target: string): Promise<void> {
-  await sync(localFile)
+/** Whether a file of this machine could be given another name: it cannot across disks, nor in a folder that is gone. */
+async function moved(localFile: string, target: string): Promise<boolean> {
   try {
     await rename(localFile, target)
+    return true
   } catch (error) {
-    if (errnoOf(error) !== 'EXDEV') throw error
-    await copyFile(localFile, target)
-    await sync(target)
+    if (!['EXDEV', 'ENOENT'].includes(errnoOf(error) ?? '')) throw error
+    return false
   }
+}
+
+async function copyDurably(localFile: string, target: string): Promise<void> {
+  await copyFile(localFile, target)
+  await sync(target)
 }
 
 function absentAsUndefined(error: unknown): undefined {

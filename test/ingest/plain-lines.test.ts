@@ -98,7 +98,7 @@ describe('plain lines', () => {
         const { plain, careful } = await bothRead(`${line}\n`)
         if (plain?.length === 1) expect(plain).toEqual(careful)
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     )
   })
 
@@ -108,7 +108,7 @@ describe('plain lines', () => {
         const { plain, careful } = await bothRead(some.join('\n'))
         if (plain?.length === some.length) expect(plain).toEqual(careful)
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 
