@@ -44,6 +44,7 @@ export const KIND_OF = {
   CHECKPOINT_DAMAGED: 'corrupt',
   DATA_FILE_DAMAGED: 'corrupt',
   DATA_FILE_MISSING: 'corrupt',
+  DELETION_VECTOR_DAMAGED: 'corrupt',
   LOG_GAP: 'corrupt',
   LOG_INCOMPLETE: 'corrupt',
   LOG_LINE_MALFORMED: 'corrupt',

@@ -5,6 +5,7 @@ import { RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
 import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
+import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
 import type { LakehouseOptions } from './options.js'
 
@@ -41,7 +42,7 @@ export class Engines {
     this.planner = new Planner(parts.binder)
     this.spool = parts.spool
     this.cache = parts.cache
-    this.source = new FileSource(parts.cache)
+    this.source = new FileSource(parts.cache, new DeletionVectors(parts.spool))
     this.outside = outside
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { DeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import type { PlannedTable, QueryPlan, SnapshotResolver, TableRequest } from '../sql/planner.js'
@@ -12,6 +13,8 @@ import { QueryResult } from './result.js'
 export interface RunContext {
   readonly engines: Engines
   readonly clock: Clock
+  /** Whether files outside of the lakehouse may be read, such as those of a clone's source. */
+  readonly locations: boolean
   /** Pins the version that a query asks for; `undefined` when there is no such table. */
   readonly pin: (request: TableRequest, signal: AbortSignal | undefined) => Promise<PinnedTable | undefined>
 }
@@ -49,6 +52,12 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     return pinned.snapshot
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
+  const selections: FileSelection[] = []
+  for (const planned of plan.tables) selections.push(await planned.snapshot.files(planned.condition, { signal: request.signal }))
+  if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => snapshot.isOutside(file)))) {
+    if (!context.locations) throw filesOutside(plan.tables)
+    outside = true
+  }
   const database: Database = outside ? await engines.forLocations() : engines.queries
   const session = await database.session()
   const releases: (() => void)[] = []
@@ -56,13 +65,10 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const give of releases.splice(0)) give()
   }
   try {
-    const selections: FileSelection[] = []
-    for (const planned of plan.tables) {
+    for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
-      const selection = await planned.snapshot.files(planned.condition, { signal: request.signal })
-      selections.push(selection)
       if (!table) continue
-      const held = await engines.source.open(table.deps.store, selection.files, planned.snapshot, planned.columns, {
+      const held = await engines.source.open(table.deps.store, selections[at]?.files ?? [], planned.snapshot, planned.columns, {
         signal: request.signal,
       })
       releases.push(() => held.release())
@@ -74,6 +80,15 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     release()
     throw error
   }
+}
+
+function filesOutside(tables: readonly PlannedTable[]): DeltaError {
+  return new DeltaError(
+    'SQL_FORBIDDEN',
+    'a table of the query has files outside of the lakehouse',
+    { tables: tables.map(({ name }) => name).join(', ') },
+    { hint: 'ask where locations are allowed: with the library or on the command line' },
+  )
 }
 
 /** Runs a query: everything but its execution happens now, so that mistakes show here. */

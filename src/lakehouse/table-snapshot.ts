@@ -64,6 +64,7 @@ export class TableSnapshot {
     const pinned = {
       engines: this.host.engines,
       clock: this.host.clock,
+      locations: this.host.locations,
       pin: async () => ({ table: this.table, snapshot: this.snapshot }),
     }
     return runQuery(pinned, {

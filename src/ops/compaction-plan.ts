@@ -4,13 +4,16 @@ import type { PartitionValues } from '../protocol/actions.js'
 /** What planning needs of a file. */
 export interface CompactionCandidate {
   readonly sizeBytes: number
+  /** The part of its rows that is deleted, from 0 to 1. @defaultValue 0 */
+  readonly deletedShare?: number | undefined
   readonly partitionValues: PartitionValues
 }
 
 /**
  * Chooses which files to rewrite together: neighbours of one partition in the order given, filled up to `outputBytesMax`.
  *
- * A file that is large enough is left alone; so is a file that has no small neighbour to go with. Pure.
+ * A file that is large enough is left alone; so is a file that has no small neighbour to go with. A file of which many
+ * rows are deleted is rewritten in any case. Pure.
  */
 export function planCompaction<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
   assert(outputBytesMax > 0, 'compaction aims at files with bytes')
@@ -21,25 +24,34 @@ export function planCompaction<T extends CompactionCandidate>(files: readonly T[
     if (group) group.push(file)
     else partitions.set(key, [file])
   }
-  return [...partitions.values()].flatMap((group) => bins(group, outputBytesMax)).filter((bin) => bin.length > 1)
+  return [...partitions.values()]
+    .flatMap((group) => bins(group, outputBytesMax))
+    .filter((bin) => bin.length > 1 || bin.some(isWorn))
 }
 
 /** Files at three quarters of the aim are as good as full: rewriting them gains little. */
 const FULL = 0.75
+/** Rows that are read only to be left out cost more than rewriting the others once. */
+const DELETED_SHARE_MAX = 0.05
+
+function isWorn(file: CompactionCandidate): boolean {
+  return (file.deletedShare ?? 0) > DELETED_SHARE_MAX
+}
 
 function bins<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
   const found: T[][] = []
   let bin: T[] = []
   let bytes = 0
   for (const file of files) {
-    if (file.sizeBytes >= outputBytesMax * FULL) continue
-    if (bytes + file.sizeBytes > outputBytesMax && bin.length > 0) {
+    const left = file.sizeBytes * (1 - (file.deletedShare ?? 0))
+    if (file.sizeBytes >= outputBytesMax * FULL && !isWorn(file)) continue
+    if (bytes + left > outputBytesMax && bin.length > 0) {
       found.push(bin)
       bin = []
       bytes = 0
     }
     bin.push(file)
-    bytes += file.sizeBytes
+    bytes += left
   }
   if (bin.length > 0) found.push(bin)
   return found

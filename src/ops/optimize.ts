@@ -1,10 +1,11 @@
 import { assert } from '../base/errors.js'
-import type { AddFile, RemoveFile } from '../protocol/actions.js'
+import type { AddFile } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
+import { tombstoneOf } from '../table/tombstone.js'
 import { planCompaction } from './compaction-plan.js'
 
 export interface CompactionRequest {
@@ -33,7 +34,7 @@ interface Rewrite {
 }
 
 /**
- * OPTIMIZE: rewrites small files into larger ones, one group at a time, in one commit that changes no row.
+ * OPTIMIZE: rewrites small files into larger ones, and files of which many rows are deleted without those, one group at a time, in one commit that changes no row.
  *
  * Appends beside it never conflict. When somebody else removed a file of a group meanwhile, that group is given up and
  * the others are committed.
@@ -43,7 +44,9 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   const snapshot = await table.snapshot({}, { signal })
   await table.transaction(snapshot, { signal })
   const target = request.targetFileSizeBytes ?? snapshot.properties.targetFileSizeBytes
-  const groups = planCompaction((await snapshot.files(request.condition, { signal })).files, target)
+  const { files } = await snapshot.files(request.condition, { signal })
+  const candidates = files.map((file) => ({ ...file, deletedShare: deletedShare(file) }))
+  const groups: SnapshotFile[][] = planCompaction(candidates, target)
   const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
   let rewrites: Rewrite[] = []
   for (const inputs of groups) {
@@ -69,6 +72,11 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
     rewrites = kept
   }
   return summary((await table.snapshot({}, { signal })).version, [], filesConflicted, attempts, table)
+}
+
+function deletedShare({ deletionVector, physicalRows }: SnapshotFile): number {
+  if (!deletionVector) return 0
+  return physicalRows ? deletionVector.cardinality / physicalRows : 1
 }
 
 async function rewrite(
@@ -108,7 +116,7 @@ async function commit(
   const inputs = rewrites.flatMap((done) => done.inputs)
   const adds = rewrites.flatMap((done) => done.adds)
   return transaction
-    .remove(inputs.map((file) => tombstone(file, table.deps.clock.now())))
+    .remove(inputs.map((file) => tombstoneOf(file, table.deps.clock.now(), false)))
     .add(adds)
     .describe({
       name: 'OPTIMIZE',
@@ -121,17 +129,6 @@ async function commit(
       },
     })
     .commit({ signal })
-}
-
-function tombstone(file: SnapshotFile, nowMs: number): RemoveFile {
-  return {
-    path: file.path,
-    deletionTimestamp: nowMs,
-    dataChange: false,
-    extendedFileMetadata: true,
-    partitionValues: file.partitionValues,
-    size: file.sizeBytes,
-  }
 }
 
 function summary(

@@ -106,8 +106,8 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     name: 'deletionVectors',
     kind: 'reader-writer',
     activeWhen: isOn('delta.enableDeletionVectors'),
-    reads: false,
-    writes: false,
+    reads: true,
+    writes: true,
     note: 'rows taken out without rewriting their file',
   },
   {

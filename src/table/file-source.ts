@@ -1,5 +1,6 @@
 import type { RangeCache } from '../engine/range-cache.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
+import type { DeletionVectors } from './deletion-vectors.js'
 import type { ScanFile } from './scan-sql.js'
 import type { Snapshot, SnapshotFile } from './snapshot.js'
 
@@ -12,14 +13,18 @@ export interface HeldFiles {
 /** Makes data files readable here: where they lie on disk, or through the range cache where they are remote. */
 export class FileSource {
   private readonly cache: RangeCache
+  private readonly vectors: DeletionVectors
 
-  constructor(cache: RangeCache) {
+  constructor(cache: RangeCache, vectors: DeletionVectors) {
     this.cache = cache
+    this.vectors = vectors
   }
 
   /**
+   * The files and their deleted rows.
+   *
    * @param columns top-level columns that will be read, in lower case; `undefined` for all.
-   * @throws {DeltaError} `DATA_FILE_MISSING`, `DATA_FILE_DAMAGED`, `STORE_UNAVAILABLE`.
+   * @throws {DeltaError} `DATA_FILE_MISSING`, `DATA_FILE_DAMAGED`, `DELETION_VECTOR_DAMAGED`, `STORE_UNAVAILABLE`.
    */
   async open(
     store: ObjectStore,
@@ -33,20 +38,35 @@ export class FileSource {
       for (const give of releases.splice(0)) give()
     }
     const wanted = columns && [...columns]
-    const held = await Promise.allSettled(
-      files.map(async (file): Promise<ScanFile> => {
+    const withVectors = files.filter((file) => file.deletionVector !== undefined)
+    const opening = this.vectors.open(
+      store,
+      withVectors.flatMap((file) => file.deletionVector ?? []),
+      options,
+    )
+    const [deleted, ...held] = await Promise.allSettled([
+      opening,
+      ...files.map(async (file): Promise<string> => {
         const local = snapshot.localPath(file)
-        if (local) return { localFile: local, partitionValues: file.partitionValues }
+        if (local) return local
         const cached = await this.cache.open(store, file.file, file.sizeBytes, wanted, options)
         releases.push(() => cached.release())
-        return { localFile: cached.path, partitionValues: file.partitionValues }
+        return cached.path
       }),
-    )
-    const failed = held.find((result) => result.status === 'rejected')
+    ])
+    if (deleted.status === 'fulfilled') for (const rows of deleted.value) releases.push(() => rows.release())
+    const failed = [deleted, ...held].find((result) => result.status === 'rejected')
     if (failed) {
       release()
       throw failed.reason
     }
-    return { files: held.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])), release }
+    const rows = new Map(deleted.status === 'fulfilled' ? withVectors.map((file, at) => [file, deleted.value[at]?.path]) : [])
+    const found = held.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    return { files: files.map((file, at) => scanFile(file, found[at] ?? '', rows.get(file))), release }
   }
+}
+
+function scanFile(file: SnapshotFile, localFile: string, deletedRows: string | undefined): ScanFile {
+  const { partitionValues, baseRowId, defaultRowCommitVersion } = file
+  return { localFile, partitionValues, deletedRows, baseRowId, defaultRowCommitVersion }
 }

@@ -1,11 +1,10 @@
-import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { FilesRelation } from '../log/files-relation.js'
 import type { LogDependencies, TableLog } from '../log/table-log.js'
-import type { Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
-import { isAbsoluteFilePath } from '../protocol/file-path.js'
+import type { DeletionVectorDescriptor, Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
 import { type TableProperties, tableProperties } from '../protocol/properties.js'
 import { parseSchema, type StructType } from '../protocol/schema.js'
+import { outsidePath } from './outside-path.js'
 
 /** A live data file of a snapshot. */
 export interface SnapshotFile {
@@ -15,10 +14,18 @@ export interface SnapshotFile {
   readonly file: string
   readonly sizeBytes: number
   readonly partitionValues: PartitionValues
-  /** Rows, where statistics tell. */
+  /** Rows of the table in it, where statistics tell: without the deleted ones. */
   readonly rows: number | undefined
+  /** Rows of the file itself, deleted ones included, where statistics tell. */
+  readonly physicalRows: number | undefined
   readonly modifiedAtMs: number
   readonly stats: string | undefined
+  /** Its rows that are deleted. */
+  readonly deletionVector: DeletionVectorDescriptor | undefined
+  readonly tags: Readonly<Record<string, string>> | undefined
+  readonly baseRowId: number | undefined
+  readonly defaultRowCommitVersion: number | undefined
+  readonly clusteringProvider: string | undefined
 }
 
 /** What a selection of files kept and left out. */
@@ -70,8 +77,9 @@ export class Snapshot {
     const { name } = await this.log.files()
     const live = `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`
     const rows = await this.deps.database.rows<FileRow>(
-      `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats ` +
-        `${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
+      `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats, ` +
+        `CASE WHEN dv_id IS NOT NULL THEN to_json("deletionVector")::VARCHAR END AS vector_text, to_json("tags")::VARCHAR AS tags_text, ` +
+        `"baseRowId", "defaultRowCommitVersion", "clusteringProvider" ${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
       options,
     )
     const files = rows.map(toFile)
@@ -82,11 +90,11 @@ export class Snapshot {
     return selection
   }
 
-  /** Counts and sizes, without listing the files. */
+  /** Counts and sizes, without listing the files. Deleted rows do not count. */
   async totals(): Promise<{ readonly files: number; readonly bytes: number; readonly rows: number | undefined }> {
     const { name } = await this.log.files()
     const [found] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null; rows: bigint | null; known: bigint }>(
-      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords)::BIGINT AS rows, count(stat.numRecords) AS known ` +
+      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords - ${DELETED})::BIGINT AS rows, count(stat.numRecords) AS known ` +
         `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`,
     )
     const files = Number(found?.files ?? 0)
@@ -97,13 +105,18 @@ export class Snapshot {
     }
   }
 
+  /** Whether a data file lies outside of the table's own folder, as those of a clone do. */
+  isOutside(file: SnapshotFile): boolean {
+    return outsidePath(this.deps.store, file.file) !== undefined
+  }
+
   /** Where a data file is on this machine; `undefined` when the store is not a disk. */
   localPath(file: SnapshotFile): string | undefined {
-    if (!isAbsoluteFilePath(file.file)) return this.deps.store.localPath(file.file)
-    if (file.file.startsWith('/')) return file.file
-    throw new DeltaError('FEATURE_UNSUPPORTED', 'a data file lies in another store', { file: file.file })
+    return outsidePath(this.deps.store, file.file) ?? this.deps.store.localPath(file.file)
   }
 }
+
+const DELETED = 'coalesce("deletionVector"."cardinality", 0)'
 
 interface FileRow {
   readonly path: string
@@ -113,16 +126,39 @@ interface FileRow {
   readonly num_records: bigint | null
   readonly modificationTime: bigint | null
   readonly stats: string | null
+  readonly vector_text: string | null
+  readonly tags_text: string | null
+  readonly baseRowId: bigint | null
+  readonly defaultRowCommitVersion: bigint | null
+  readonly clusteringProvider: string | null
 }
 
 function toFile(row: FileRow): SnapshotFile {
+  const deletionVector = row.vector_text ? vectorOf(row.vector_text) : undefined
+  const physicalRows = numberOf(row.num_records)
   return {
     path: row.path,
     file: row.file,
     sizeBytes: Number(row.size),
     partitionValues: row.part_text ? (JSON.parse(row.part_text) as PartitionValues) : {},
-    rows: row.num_records === null ? undefined : Number(row.num_records),
+    rows: physicalRows === undefined ? undefined : physicalRows - (deletionVector?.cardinality ?? 0),
+    physicalRows,
     modifiedAtMs: Number(row.modificationTime ?? 0),
     stats: row.stats ?? undefined,
+    deletionVector,
+    tags: row.tags_text ? (JSON.parse(row.tags_text) as Record<string, string>) : undefined,
+    baseRowId: numberOf(row.baseRowId),
+    defaultRowCommitVersion: numberOf(row.defaultRowCommitVersion),
+    clusteringProvider: row.clusteringProvider ?? undefined,
   }
+}
+
+/** An offset that is absent stays absent: it is a part of the vector's identity. */
+function vectorOf(text: string): DeletionVectorDescriptor {
+  const { offset, ...vector } = JSON.parse(text) as DeletionVectorDescriptor & { readonly offset: number | null }
+  return offset === null ? vector : { ...vector, offset }
+}
+
+function numberOf(value: bigint | null): number | undefined {
+  return value === null ? undefined : Number(value)
 }

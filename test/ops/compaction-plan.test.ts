@@ -75,4 +75,10 @@ describe('planCompaction', () => {
   it('refuses an aim without bytes', () => {
     expect(() => planCompaction([], 0)).toThrowError(expect.objectContaining({ code: 'INVARIANT_BROKEN' }))
   })
+
+  it('rewrites a file of which many rows are deleted, however large it is and even alone', () => {
+    const file = (sizeBytes: number, deletedShare: number) => ({ sizeBytes, deletedShare, partitionValues: {} })
+    const [large, fine] = [file(10 * AIM, 0.06), file(10 * AIM, 0.05)]
+    expect(planCompaction([large, fine], AIM)).toEqual([[large]])
+  })
 })

@@ -162,8 +162,12 @@ describe('compact', () => {
 /** A source that has read nothing yet. */
 async function openWorldSource() {
   const { RangeCache } = await import('../../src/engine/range-cache.js')
+  const { DeletionVectors } = await import('../../src/table/deletion-vectors.js')
   const { FileSource } = await import('../../src/table/file-source.js')
-  return new FileSource(new RangeCache({ folder: world.spool.file('cache'), maxBytes: 2 ** 20, database: world.database }))
+  return new FileSource(
+    new RangeCache({ folder: world.spool.file('cache'), maxBytes: 2 ** 20, database: world.database }),
+    new DeletionVectors(world.spool),
+  )
 }
 
 describe('OPTIMIZE', () => {

@@ -16,6 +16,7 @@ import { formatCommit } from '../../src/protocol/commit-file.js'
 import { commitPath } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import type { ObjectStore } from '../../src/storage/store.js'
+import { DeletionVectors } from '../../src/table/deletion-vectors.js'
 import { DeltaTable } from '../../src/table/delta-table.js'
 import { FileSource } from '../../src/table/file-source.js'
 import { scanSql } from '../../src/table/scan-sql.js'
@@ -63,7 +64,7 @@ export async function openWorld(): Promise<World> {
   return {
     database,
     spool,
-    source: new FileSource(cache),
+    source: new FileSource(cache, new DeletionVectors(spool)),
     clock,
     events,
     table: (store, more = {}) =>

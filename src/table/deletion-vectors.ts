@@ -1,0 +1,215 @@
+import { basename, dirname } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { DeltaError } from '../base/errors.js'
+import { Gate } from '../engine/range-cache-gate.js'
+import { IntervalSet, planRequests } from '../engine/range-cache-intervals.js'
+import { rowsParquet } from '../engine/rows-parquet.js'
+import type { Spool } from '../engine/spool.js'
+import { type DeletionVectorDescriptor, deletionVectorId } from '../protocol/actions.js'
+import { damaged, FRAME_BYTES, locateDeletionVector, unframe, VECTOR_FILE_VERSION } from '../protocol/deletion-vector.js'
+import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
+import { RowBitmap } from '../protocol/row-bitmap.js'
+import { LocalStore } from '../storage/local.js'
+import type { ByteRange, ObjectStore, StoreOptions } from '../storage/store.js'
+import { outsidePath } from './outside-path.js'
+
+/** The deleted rows of a data file, for as long as they are held. */
+export interface HeldRows {
+  /** A Parquet file of this machine with one BIGINT column, `row`, ascending. */
+  readonly path: string
+  release(): void
+}
+
+interface CachedRows {
+  readonly key: string
+  readonly path: string
+  readonly loaded: Promise<void>
+  sizeBytes: number
+  holds: number
+}
+
+const BYTES_MAX = 2 ** 30
+const REQUESTS_MAX = 8
+/** Writers pack vectors into files of some megabytes, so that neighbours come in one request. */
+const GAP_BYTES_MAX = 64 * 1024
+const NEVER = new AbortController().signal
+
+/**
+ * The deletion vectors of tables as local Parquet files of row positions, made once and shared by whoever reads the
+ * files that they belong to. A vector never changes; beyond a number of bytes those go that nobody holds, those used
+ * longest ago first.
+ */
+export class DeletionVectors {
+  private readonly spool: Spool
+  private readonly bytesMax: number
+  /** By table and vector, those used longest ago first. */
+  private readonly cached = new Map<string, CachedRows>()
+  private readonly gate = new Gate(REQUESTS_MAX)
+  private bytes = 0
+
+  constructor(spool: Spool, bytesMax = BYTES_MAX) {
+    this.spool = spool
+    this.bytesMax = bytesMax
+  }
+
+  /**
+   * The deleted rows of some files of a table, in the order of their vectors.
+   *
+   * @throws {DeltaError} `DELETION_VECTOR_DAMAGED`, `DATA_FILE_MISSING`, `STORE_UNAVAILABLE`.
+   */
+  async open(
+    store: ObjectStore,
+    vectors: readonly DeletionVectorDescriptor[],
+    options: StoreOptions = {},
+  ): Promise<readonly HeldRows[]> {
+    options.signal?.throwIfAborted()
+    const keys = vectors.map((vector) => JSON.stringify([store.uri, deletionVectorId(vector)]))
+    const missing = new Map(vectors.flatMap((vector, at) => (this.cached.has(keys[at] ?? '') ? [] : [[keys[at] ?? '', vector]])))
+    const loading = bitmapsOf(store, [...missing.values()], this.gate)
+    let nth = 0
+    for (const key of missing.keys()) this.begin(key, loading[nth++] as Promise<RowBitmap>)
+    const held = keys.map((key) => this.hold(key))
+    try {
+      await Promise.all(held.map(({ loaded }) => loaded))
+      options.signal?.throwIfAborted()
+    } catch (error) {
+      for (const rows of held) this.release(rows)
+      throw error
+    }
+    this.evict()
+    return held.map((rows) => {
+      let isHeld = true
+      return {
+        path: rows.path,
+        release: () => {
+          if (isHeld) this.release(rows)
+          isHeld = false
+        },
+      }
+    })
+  }
+
+  private begin(key: string, loading: Promise<RowBitmap>): void {
+    const path = this.spool.file('parquet')
+    const load = async () => {
+      const bitmap = await loading
+      try {
+        const parquet = rowsParquet(bitmap.rows())
+        await this.spool.write(path, parquet)
+        rows.sizeBytes = parquet.length
+        this.bytes += parquet.length
+      } finally {
+        bitmap.dispose()
+      }
+    }
+    const rows: CachedRows = { key, path, sizeBytes: 0, holds: 0, loaded: load() }
+    this.cached.set(key, rows)
+    rows.loaded.catch(() => this.cached.delete(key))
+  }
+
+  private hold(key: string): CachedRows {
+    const rows = this.cached.get(key) as CachedRows
+    rows.holds++
+    return rows
+  }
+
+  private release(rows: CachedRows): void {
+    rows.holds--
+    if (this.cached.get(rows.key) === rows) {
+      this.cached.delete(rows.key)
+      this.cached.set(rows.key, rows)
+    }
+    this.evict()
+  }
+
+  private evict(): void {
+    for (const [key, rows] of this.cached) {
+      if (this.bytes <= this.bytesMax) return
+      if (rows.holds > 0) continue
+      this.cached.delete(key)
+      this.bytes -= rows.sizeBytes
+      // What cannot be removed now goes with the spool.
+      void this.spool.remove(rows.path).catch(() => undefined)
+    }
+  }
+}
+
+/** Reads vectors, those of one file in as few requests as make sense. */
+function bitmapsOf(store: ObjectStore, vectors: readonly DeletionVectorDescriptor[], gate: Gate): readonly Promise<RowBitmap>[] {
+  const roots = rootSpellings(store.uri)
+  const files = new Map<string, Promise<VectorFile>>()
+  const wanted = new Map<string, ByteRange[]>()
+  const places = vectors.map((vector) => {
+    try {
+      const place = locateDeletionVector(vector)
+      if (place.kind === 'inline') return place
+      const path = canonicalFilePath(place.path, roots)
+      const range = { start: place.offset, endExclusive: place.offset + vector.sizeInBytes + FRAME_BYTES }
+      wanted.set(path, [...(wanted.get(path) ?? []), range])
+      return { kind: 'file' as const, path, range }
+    } catch (error) {
+      return { kind: 'nowhere' as const, error }
+    }
+  })
+  for (const [path, ranges] of wanted)
+    files.set(
+      path,
+      gate.run(async () => readRanges(store, path, ranges), NEVER),
+    )
+  return vectors.map(async (vector, at) => {
+    const place = places[at]
+    if (place?.kind === 'nowhere') throw place.error
+    if (place?.kind === 'inline') return checked(RowBitmap.parse(place.bytes, 'the log'), vector, 'the log')
+    const { path, range } = place as Extract<typeof place, { kind: 'file' }>
+    const file = nameOf(store, path)
+    const bytes = unframe((await files.get(path))?.bytes(range) ?? new Uint8Array(), vector, file, crc32)
+    return checked(RowBitmap.parse(bytes, file), vector, file)
+  })
+}
+
+function checked(bitmap: RowBitmap, vector: DeletionVectorDescriptor, file: string): RowBitmap {
+  const { size } = bitmap
+  if (size === vector.cardinality) return bitmap
+  bitmap.dispose()
+  throw damaged(file, `the vector deletes ${size} rows, and ${vector.cardinality} by the log`)
+}
+
+/** The parts of a file of vectors that were read. */
+interface VectorFile {
+  bytes(range: ByteRange): Uint8Array
+}
+
+async function readRanges(store: ObjectStore, path: string, ranges: readonly ByteRange[]): Promise<VectorFile> {
+  // The version byte goes before the first vector, and is checked where that is wanted.
+  const wanted = ranges.map((range) => (range.start === 1 ? { ...range, start: 0 } : range))
+  const plan = { gapBytesMax: GAP_BYTES_MAX, requestBytesMax: Number.POSITIVE_INFINITY }
+  const read: { readonly start: number; readonly bytes: Uint8Array }[] = []
+  for (const range of planRequests(wanted, new IntervalSet(), plan)) {
+    const bytes = await readRange(store, path, range)
+    if (!bytes)
+      throw new DeltaError(
+        'DATA_FILE_MISSING',
+        'a file of deletion vectors is gone',
+        { file: nameOf(store, path) },
+        { hint: 'it may have been vacuumed from under an old version: ask for a newer version, or restore the file' },
+      )
+    if (range.start === 0 && bytes[0] !== VECTOR_FILE_VERSION)
+      throw damaged(nameOf(store, path), `it is of version ${bytes[0] ?? 'none'}`)
+    read.push({ start: range.start, bytes })
+  }
+  return {
+    bytes: ({ start, endExclusive }) => {
+      const part = read.findLast((one) => one.start <= start)
+      return part?.bytes.subarray(start - part.start, endExclusive - part.start) ?? new Uint8Array()
+    },
+  }
+}
+
+async function readRange(store: ObjectStore, path: string, range: ByteRange): Promise<Uint8Array | undefined> {
+  const outside = outsidePath(store, path)
+  return outside === undefined ? store.get(path, { range }) : new LocalStore(dirname(outside)).get(basename(outside), { range })
+}
+
+function nameOf(store: ObjectStore, path: string): string {
+  return path.startsWith('/') ? path : `${store.uri}/${path}`
+}
