@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
+import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type BatchId, findFirstResult } from './batches.js'
 import {
@@ -166,12 +167,7 @@ export class GroupCommit {
       const outcome = await transaction.describe(writeOperation(prepared, rows)).commit()
       if (outcome.kind === 'conflict') {
         if (outcome.conflict.reason === 'sameProducer') return this.again(still)
-        throw new DeltaError(
-          'COMMIT_CONFLICT',
-          'the table changed while rows came in',
-          { reason: outcome.conflict.reason },
-          { hint: 'send the rows again' },
-        )
+        throw conflictError(this.table.uri, outcome.conflict)
       }
       version = outcome.version
     }

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
+import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
@@ -176,9 +177,8 @@ export async function commitRows(
     })
     .commit({ signal })
   if (outcome.kind === 'committed') return { ...added, version: outcome.version, commits: 1, attempts: outcome.attempts }
-  const { reason, version } = outcome.conflict
-  const first = batch && reason === 'sameProducer' ? replayedPart(await findFirstResult(table, batch)) : undefined
+  const { conflict } = outcome
+  const first = batch && conflict.reason === 'sameProducer' ? replayedPart(await findFirstResult(table, batch)) : undefined
   if (first) return first
-  const facts = { reason, version }
-  throw new DeltaError('COMMIT_CONFLICT', 'the table changed while rows were written', facts, { hint: 'run it again' })
+  throw conflictError(table.uri, conflict)
 }

@@ -5,9 +5,9 @@ import { canonicalProperties, checkNewProperties, tableProperties } from '../pro
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
 import { checkNames, type DataType, field, findField, isStruct, type StructField, type StructType } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
+import { commitInfoOf, type Operation } from '../table/commit-info.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { StageTarget } from '../table/stage.js'
-import { commitInfoOf, type Operation } from '../table/transaction.js'
 import type { ColumnDefinition } from './options.js'
 
 export interface TableDesign {
@@ -31,6 +31,7 @@ export interface CheckedDesign extends StageTarget {
   readonly comment: string | undefined
   readonly configuration: Readonly<Record<string, string>>
   readonly protocol: Protocol
+  readonly clusterBy: readonly (readonly string[])[]
   /** Actions that stand beside the metadata in version 0. */
   readonly domains: readonly DomainMetadata[]
 }
@@ -76,7 +77,7 @@ export function checkDesign(design: TableDesign): CheckedDesign {
   const protocol = protocolFor(schema, configuration, { ...asked.request, features })
   const checked = { schema, partitionColumns, properties: tableProperties(configuration), configuration, protocol }
   checkWritable(protocol, metadataOf(checked, '', 0))
-  return { ...checked, comment: design.comment, domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy)] : [] }
+  return { ...checked, clusterBy, comment: design.comment, domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy)] : [] }
 }
 
 /**
@@ -103,14 +104,15 @@ export async function createDeltaTable(
   const described = {
     ...operation,
     parameters: {
-      isManaged: 'false',
-      description: design.comment ?? '',
       partitionBy: JSON.stringify(design.partitionColumns),
+      clusterBy: JSON.stringify(design.clusterBy.map((path) => path.join('.'))),
+      description: design.comment ?? null,
+      isManaged: 'false',
       properties: JSON.stringify(metadata.configuration),
     },
   }
-  const commitInfo = commitInfoOf(table, described, {
-    ...(design.properties.inCommitTimestamps ? { inCommitTimestamp: now } : {}),
+  const commitInfo = commitInfoOf(table.deps, described, {
+    isolationLevel: design.properties.isolationLevel,
     isBlindAppend: true,
   })
   const domains = design.domains.map((domainMetadata) => ({ domainMetadata }))

@@ -154,6 +154,11 @@ export class TableLog {
     return true
   }
 
+  /** The newest commit, where the log was read as far as its entry: a checkpoint alone does not tell. */
+  get newestCommit(): Commit | undefined {
+    return this.tip
+  }
+
   /** The table's own id, which another table in its place does not have. */
   get tableId(): string {
     return this.stateAt(this.latest).metadata.id
@@ -273,7 +278,7 @@ async function loadSegment<T>(
     const version = segment.checkpoint?.version ?? -1
     if (checkpoint) {
       const { protocol, metaData, domains } = checkpoint.head
-      foldHead(head, { version, protocol, metaData, adds: [], removes: [], txns: [], domains, commitInfo: undefined })
+      foldHead(head, { version, protocol, metaData, adds: [], removes: [], cdc: [], txns: [], domains, commitInfo: undefined })
       for (const txn of checkpoint.head.txns) head.txns.set(txn.appId, { ...txn, committedAt: undefined })
     }
     foldCommitHeads(head, commits)

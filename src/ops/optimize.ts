@@ -65,7 +65,7 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
     if (outcome.kind === 'committed') return summary(outcome.version, rewrites, filesConflicted, attempts, table)
     const gone = new Set(outcome.conflict.subjects)
     const kept = rewrites.filter(
-      ({ inputs }) => outcome.conflict.reason === 'fileRemoved' && !inputs.some((file) => gone.has(file.file)),
+      ({ inputs }) => outcome.conflict.reason === 'concurrentDeleteDelete' && !inputs.some((file) => gone.has(file.file)),
     )
     filesConflicted +=
       rewrites.reduce((sum, { inputs }) => sum + inputs.length, 0) - kept.reduce((sum, { inputs }) => sum + inputs.length, 0)

@@ -60,6 +60,19 @@ export interface RemoveFile {
   readonly deletionVector?: DeletionVectorDescriptor | undefined
   readonly baseRowId?: number | undefined
   readonly defaultRowCommitVersion?: number | undefined
+  /** Statistics as JSON text; some writers keep the row count of what they remove. */
+  readonly stats?: string | undefined
+}
+
+/** A file of changed rows for the change data feed: no part of the table's state. @see PROTOCOL.md#add-cdc-file */
+export interface AddCDCFile {
+  /** Percent-encoded, relative to the table or absolute. */
+  readonly path: string
+  readonly partitionValues: PartitionValues
+  /** Bytes. */
+  readonly size: number
+  readonly dataChange: false
+  readonly tags?: Readonly<Record<string, string>> | undefined
 }
 
 export interface SetTransaction {
@@ -80,6 +93,7 @@ export interface CommitInfo {
   readonly isBlindAppend?: boolean | undefined
   readonly engineInfo?: string | undefined
   readonly userMetadata?: string | undefined
+  readonly tags?: Readonly<Record<string, string>> | undefined
   /** Unique to one attempt to commit: what tells our own entry from another writer's. */
   readonly txnId?: string | undefined
   /** The batches that share this commit: the evidence from which a repeated batch is answered. */
@@ -100,12 +114,13 @@ export interface DomainMetadata {
   readonly removed: boolean
 }
 
-/** One line of a commit. Kinds that play no part in table state (`cdc`, unknown ones) are left out when reading. */
+/** One line of a commit. Unknown kinds are left out when reading. */
 export type Action =
   | { readonly protocol: Protocol }
   | { readonly metaData: Metadata }
   | { readonly add: AddFile }
   | { readonly remove: RemoveFile }
+  | { readonly cdc: AddCDCFile }
   | { readonly txn: SetTransaction }
   | { readonly domainMetadata: DomainMetadata }
   | { readonly commitInfo: CommitInfo }

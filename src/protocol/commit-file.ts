@@ -1,5 +1,15 @@
 import { DeltaError } from '../base/errors.js'
-import type { Action, AddFile, CommitInfo, DomainMetadata, Metadata, Protocol, RemoveFile, SetTransaction } from './actions.js'
+import type {
+  Action,
+  AddCDCFile,
+  AddFile,
+  CommitInfo,
+  DomainMetadata,
+  Metadata,
+  Protocol,
+  RemoveFile,
+  SetTransaction,
+} from './actions.js'
 import { type JsonText, jsonLines, jsonObjects } from './json-values.js'
 
 /** One entry of the log, its lines sorted by kind. Inside an entry the order of lines means nothing. */
@@ -9,6 +19,8 @@ export interface Commit {
   readonly metaData: Metadata | undefined
   readonly adds: readonly AddFile[]
   readonly removes: readonly RemoveFile[]
+  /** Files of changed rows; where there are any, they tell all that the commit changed. */
+  readonly cdc: readonly AddCDCFile[]
   readonly txns: readonly SetTransaction[]
   readonly domains: readonly DomainMetadata[]
   readonly commitInfo: CommitInfo | undefined
@@ -21,11 +33,13 @@ export interface Commit {
  *
  * @throws {DeltaError} `LOG_LINE_MALFORMED` with file and line for text that is not JSON, for an action without the
  * fields that replay needs, and for two protocols, two metadata or two adds of one path in one commit.
+ * `FEATURE_UNSUPPORTED` for row ids past 2^53.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#delta-log-entries
  */
 export function parseCommit(version: number, bytes: Uint8Array, file: string): Commit {
   const adds: AddFile[] = []
   const removes: RemoveFile[] = []
+  const cdc: AddCDCFile[] = []
   const txns: SetTransaction[] = []
   const domains: DomainMetadata[] = []
   let protocol: Protocol | undefined
@@ -51,11 +65,12 @@ export function parseCommit(version: number, bytes: Uint8Array, file: string): C
       adds.push(add)
     }
     if (action['remove']) removes.push(checkRemove(action['remove'] as RemoveFile, fail))
+    if (action['cdc']) cdc.push(checkChangeFile(action['cdc'] as AddCDCFile, fail))
     if (action['txn']) txns.push(checkTxn(action['txn'] as SetTransaction, fail))
-    if (action['domainMetadata']) domains.push(action['domainMetadata'] as DomainMetadata)
+    if (action['domainMetadata']) domains.push(checkDomain(action['domainMetadata'] as DomainMetadata, fail))
     if (action['commitInfo']) commitInfo = action['commitInfo'] as CommitInfo
   }
-  return { version, protocol, metaData, adds, removes, txns, domains, commitInfo }
+  return { version, protocol, metaData, adds, removes, cdc, txns, domains, commitInfo }
 }
 
 /** The bytes of a log entry: one action a line, in the order given. */
@@ -121,12 +136,31 @@ function checkMetadata(value: Metadata, fail: Fail): Metadata {
 function checkAdd(value: AddFile, fail: Fail): AddFile {
   if (typeof value.path !== 'string' || value.path === '') throw fail('add without path')
   if (!Number.isSafeInteger(value.size) || value.size < 0) throw fail('add without size')
+  checkRowIds(value)
   return { ...value, partitionValues: value.partitionValues ?? {} }
 }
 
 function checkRemove(value: RemoveFile, fail: Fail): RemoveFile {
   if (typeof value.path !== 'string' || value.path === '') throw fail('remove without path')
+  checkRowIds(value)
   return { ...value, dataChange: value.dataChange ?? true }
+}
+
+function checkChangeFile(value: AddCDCFile, fail: Fail): AddCDCFile {
+  if (typeof value.path !== 'string' || value.path === '') throw fail('cdc without path')
+  return { ...value, partitionValues: value.partitionValues ?? {} }
+}
+
+/** A row id that JavaScript's numbers cannot hold would come out as another row's. */
+function checkRowIds({ path, baseRowId, defaultRowCommitVersion }: AddFile | RemoveFile): void {
+  for (const id of [baseRowId ?? 0, defaultRowCommitVersion ?? 0])
+    if (!Number.isSafeInteger(id))
+      throw new DeltaError('FEATURE_UNSUPPORTED', 'a row id is past 2^53', { file: path }, { hint: 'use another engine' })
+}
+
+function checkDomain(value: DomainMetadata, fail: Fail): DomainMetadata {
+  if (typeof value.domain !== 'string') throw fail('domainMetadata without domain')
+  return { ...value, configuration: value.configuration ?? '', removed: value.removed ?? false }
 }
 
 function checkTxn(value: SetTransaction, fail: Fail): SetTransaction {

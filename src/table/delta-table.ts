@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { DeltaError } from '../base/errors.js'
+import { assert, DeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { Serial } from '../base/serial.js'
 import type { Database } from '../engine/database.js'
@@ -7,16 +7,20 @@ import { checkpointIfDue } from '../log/checkpoint-write.js'
 import { commitEntry } from '../log/committer.js'
 import { listLog, versionRange } from '../log/log-listing.js'
 import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
-import type { Action, Metadata, Protocol } from '../protocol/actions.js'
+import type { Action, AddFile, Metadata, Protocol } from '../protocol/actions.js'
 import { type Commit, formatCommit, parseCommit } from '../protocol/commit-file.js'
 import { checkWritable } from '../protocol/features.js'
 import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import type { StoreOptions } from '../storage/store.js'
+import { composeCommit, type LogTip } from './compose-commit.js'
 import { wasFresh } from './fresh-files.js'
 import { type HistoryEntry, readHistory, versionAt } from './history.js'
+import { enablesInCommitTimestamps } from './in-commit-timestamp.js'
+import { rowIdMark } from './row-ids.js'
 import { Snapshot } from './snapshot.js'
 import { Transaction, type TransactionHost } from './transaction.js'
+import { addsSelected } from './winner-adds.js'
 
 export interface TableDependencies extends LogDependencies {
   /** The engine for work over about this many bytes: on few, threads cost more than they bring. */
@@ -109,14 +113,24 @@ export class DeltaTable implements TransactionHost {
   }
 
   /**
-   * Writes version 0: `actions` are the commit's provenance, then files that are durable already.
+   * Writes version 0: `actions` are the commit's provenance, then domains and files that are durable already.
    *
    * @returns false when somebody else's table is there.
    */
   async create(protocol: Protocol, metadata: Metadata, actions: readonly Action[], options: StoreOptions = {}): Promise<boolean> {
-    await this.deps.store.ensureSafe(options)
-    const body = formatCommit([...actions.slice(0, 1), { protocol }, { metaData: metadata }, ...actions.slice(1)])
-    const outcome = await commitEntry(this.deps.store, 0, body, { ...options, clock: this.deps.clock, random: this.deps.random })
+    const { store, clock, random } = this.deps
+    await store.ensureSafe(options)
+    const info = actions.find((action) => 'commitInfo' in action)?.commitInfo
+    assert(info, 'a commit tells of itself')
+    const staged = {
+      protocol,
+      metadata,
+      domains: actions.flatMap((action) => ('domainMetadata' in action ? action.domainMetadata : [])),
+      txns: actions.flatMap((action) => ('txn' in action ? action.txn : [])),
+      adds: actions.flatMap((action) => ('add' in action ? action.add : [])),
+    }
+    const body = formatCommit(composeCommit(staged, info, undefined, clock.now()))
+    const outcome = await commitEntry(store, 0, body, { ...options, clock, random })
     return outcome.kind === 'committed'
   }
 
@@ -175,6 +189,22 @@ export class DeltaTable implements TransactionHost {
     return this.commits.run(work)
   }
 
+  /** The newest version that this process knows of; `after` is the metadata that a commit after it sets. */
+  async tip(after: Metadata | undefined): Promise<LogTip> {
+    const log = await this.known()
+    const { version, newestCommit: newest } = log
+    const { protocol, metadata } = log.stateAt(version)
+    const mark = rowIdMark(log.domainMetadata())
+    const needsTime = tableProperties(metadata.configuration).inCommitTimestamps || enablesInCommitTimestamps(after, metadata)
+    const said = newest?.version === version ? newest.commitInfo?.inCommitTimestamp : undefined
+    return { version, protocol, metadata, rowIdMark: mark, timeMs: said ?? (needsTime ? await this.commitTime(version) : 0) }
+  }
+
+  async select(snapshot: Snapshot, condition: string, adds: readonly AddFile[]): Promise<readonly AddFile[]> {
+    const shape = { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns }
+    return addsSelected(this.deps, shape, condition, adds)
+  }
+
   /** The commit of a version, or `undefined` when the log no longer holds it. */
   async commitIfKept(version: number): Promise<Commit | undefined> {
     return this.recent.get(version) ?? (await readCommit(this.deps.store, version))
@@ -217,6 +247,12 @@ export class DeltaTable implements TransactionHost {
       else if (this.log.version < commit.version && !(await this.log.applyOwn(commit, filesAreNew))) await this.reload()
       return this.log
     })
+  }
+
+  /** What a commit says of its time, or else the time of its file. */
+  private async commitTime(version: number): Promise<number> {
+    const said = (await this.commitIfKept(version))?.commitInfo?.inCommitTimestamp
+    return said ?? (await this.deps.store.head(commitPath(version)))?.modifiedAtMs ?? 0
   }
 
   private isSure(): boolean {

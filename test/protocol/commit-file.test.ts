@@ -12,13 +12,15 @@ describe('commit files', () => {
     const commitInfo = { operation: 'WRITE', txnId: 'é😀' }
     const txn = { appId: 'a', version: 7 }
     const remove = { path: 'b', dataChange: false }
-    const bytes = formatCommit([{ commitInfo }, { metaData }, { protocol }, { add: add('a') }, { remove }, { txn }])
+    const cdc = { path: 'c', partitionValues: {}, size: 1, dataChange: false as const }
+    const bytes = formatCommit([{ commitInfo }, { metaData }, { protocol }, { add: add('a') }, { remove }, { cdc }, { txn }])
     expect(parseCommit(3, bytes, 'f')).toEqual({
       version: 3,
       protocol,
       metaData,
       adds: [add('a')],
       removes: [remove],
+      cdc: [cdc],
       txns: [txn],
       domains: [],
       commitInfo,

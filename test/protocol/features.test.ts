@@ -101,7 +101,12 @@ describe('writing', () => {
 
   it.each<[string, Protocol, Metadata, string]>([
     ['a version from the future', legacy(1, 8), metadata(), 'writer version 8'],
-    ['features of its own list', listed([], ['rowTracking', 'domainMetadata']), metadata(), 'rowTracking, domainMetadata'],
+    [
+      'features of its own list',
+      listed([], ['icebergCompatV1', 'icebergCompatV2']),
+      metadata(),
+      'icebergCompatV1, icebergCompatV2',
+    ],
     ['a constraint', legacy(1, 3), metadata({ 'delta.constraints.c': 'a > 0' }), 'checkConstraints'],
     ['a change data feed', legacy(1, 4), metadata({ 'delta.enableChangeDataFeed': 'true' }), 'changeDataFeed'],
     ['an invariant', legacy(1, 2), metadata({}, struct(field('a', 'long', true, { 'delta.invariants': '{}' }))), 'invariants'],

@@ -54,7 +54,10 @@ describe('a transaction', () => {
     const transaction = (await ours.transaction()).remove([removeOf('a')]).add([addOf('ab')])
     await (await theirs.transaction()).remove([removeOf('a')]).commit()
     const outcome = await transaction.commit()
-    expect(outcome).toMatchObject({ kind: 'conflict', conflict: { version: 2, reason: 'fileRemoved', subjects: ['a'] } })
+    expect(outcome).toMatchObject({
+      kind: 'conflict',
+      conflict: { version: 2, reason: 'concurrentDeleteDelete', subjects: ['a'] },
+    })
     expect(await store.get(commitPath(3))).toBeUndefined()
     expect(await pathsOf(ours)).toEqual(['b'])
   })
@@ -131,7 +134,7 @@ describe('a table that asks for more than this library keeps', () => {
     ['a writer version of the future', [{ protocol: { minReaderVersion: 1, minWriterVersion: 8 } }, metadata()]],
     [
       'a named writer feature',
-      [{ protocol: { minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['rowTracking'] } }, metadata()],
+      [{ protocol: { minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['icebergCompatV2'] } }, metadata()],
     ],
     [
       'change data',
