@@ -8,6 +8,7 @@ import type { ObjectStore } from '../storage/store.js'
 import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
 import type { LakehouseOptions } from './options.js'
+import { ViewSessions } from './view-sessions.js'
 
 const GIB = 2 ** 30
 const SMALL_BYTES = 8 * 2 ** 20
@@ -22,6 +23,7 @@ export class Engines {
   /** The same for few rows, on one thread. */
   readonly small: Database
   readonly queries: Database
+  readonly sessions: ViewSessions
   /** Where SQL is parsed and bound. */
   readonly binder: Database
   readonly planner: Planner
@@ -29,7 +31,7 @@ export class Engines {
   readonly source: FileSource
   private readonly cache: RangeCache
   private readonly outside: () => Promise<Database>
-  private opened: Promise<Database> | undefined
+  private opened: Promise<{ readonly database: Database; readonly sessions: ViewSessions }> | undefined
 
   private constructor(
     parts: { work: Database; small: Database; queries: Database; binder: Database; spool: Spool; cache: RangeCache },
@@ -38,6 +40,7 @@ export class Engines {
     this.work = parts.work
     this.small = parts.small
     this.queries = parts.queries
+    this.sessions = new ViewSessions(parts.queries)
     this.binder = parts.binder
     this.planner = new Planner(parts.binder)
     this.spool = parts.spool
@@ -72,17 +75,18 @@ export class Engines {
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */
-  forLocations(): Promise<Database> {
-    this.opened ??= this.outside()
-    return this.opened
+  async forLocations(): Promise<ViewSessions> {
+    this.opened ??= this.outside().then((database) => ({ database, sessions: new ViewSessions(database) }))
+    return (await this.opened).sessions
   }
 
   /** On few bytes threads cost more than they bring: 1,000 rows are read and written in half the processor time on one. */
   readonly forBytes = (bytes: number): Database => (bytes < SMALL_BYTES ? this.small : this.work)
 
   async close(): Promise<void> {
-    for (const database of [this.queries, this.binder, this.small, this.work]) database.close()
-    if (this.opened) (await this.opened).close()
+    const opened = await this.opened
+    for (const sessions of [this.sessions, opened?.sessions]) sessions?.close()
+    for (const database of [this.queries, this.binder, this.small, this.work, opened?.database]) database?.close()
     await this.cache.close()
     await this.spool.close()
   }

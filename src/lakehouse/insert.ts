@@ -32,8 +32,7 @@ export async function insertQuery(
     const staged = await stageQuery(table, ready, snapshot, targets, request.signal)
     return insertResult(await commitRows(table, staged, batch && { ...batch, rejected: 0 }, request.signal), snapshot.version)
   } finally {
-    ready.session.close()
-    ready.release()
+    ready.release(false)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
-import type { Database, Session } from '../engine/database.js'
+import type { Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import type { PlannedTable, QueryPlan, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -36,10 +36,11 @@ export interface ReadyQuery {
   readonly session: Session
   readonly selections: readonly FileSelection[]
   readonly versions: Readonly<Record<string, number>>
-  release(): void
+  /** Lets go of session and files. @param isDone whether the query was read to its end. */
+  release(isDone: boolean): void
 }
 
-/** Plans a query and makes ready what it reads. The caller closes the session and releases the files. */
+/** Plans a query and makes ready what it reads. The caller releases it. */
 export async function readyQuery(context: RunContext, request: RunRequest): Promise<ReadyQuery> {
   const { engines } = context
   const tables = new Map<Snapshot, DeltaTable>()
@@ -58,13 +59,10 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     if (!context.locations) throw filesOutside(plan.tables)
     outside = true
   }
-  const database: Database = outside ? await engines.forLocations() : engines.queries
-  const session = await database.session()
+  const sessions = outside ? await engines.forLocations() : engines.sessions
   const releases: (() => void)[] = []
-  const release = () => {
-    for (const give of releases.splice(0)) give()
-  }
   try {
+    const views: string[] = []
     for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
       if (!table) continue
@@ -72,12 +70,17 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
         signal: request.signal,
       })
       releases.push(() => held.release())
-      await session.run(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${viewSql(planned, held.files)}`)
+      views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${viewSql(planned, held.files)}`)
+    }
+    const session = await sessions.take(views)
+    const release = (isDone: boolean) => {
+      if (isDone) sessions.give(views, session)
+      else session.close()
+      for (const give of releases) give()
     }
     return { plan, session, selections, versions: versionsOf(plan.tables), release }
   } catch (error) {
-    session.close()
-    release()
+    for (const give of releases) give()
     throw error
   }
 }
@@ -132,8 +135,7 @@ export async function explainQuery(context: RunContext, request: RunRequest): Pr
       { versions, stats: statsOf(selections), statement: 'query' },
     )
   } finally {
-    session.close()
-    release()
+    release(false)
   }
 }
 
@@ -149,9 +151,10 @@ export async function commandResult(
   } = {},
 ): Promise<QueryResult> {
   const { engines, clock } = context
+  const session = await engines.queries.session()
   const structure = JSON.stringify(`STRUCT(${columns.map(({ name, type }) => `${ident(name)} ${type}`).join(', ')})[]`)
   return new QueryResult({
-    session: await engines.queries.session(),
+    session,
     spool: engines.spool,
     clock,
     startedAtMs: clock.now(),
@@ -162,7 +165,7 @@ export async function commandResult(
     stats: more.stats ?? statsOf([]),
     statement: more.statement ?? 'command',
     signal: undefined,
-    release: () => undefined,
+    release: () => session.close(),
   })
 }
 

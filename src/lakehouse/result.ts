@@ -22,8 +22,8 @@ export interface ResultParts {
   readonly stats: ScanStats
   readonly statement: 'query' | 'command'
   readonly signal: AbortSignal | undefined
-  /** Lets go of the files that the query reads. */
-  readonly release: () => void
+  /** Lets go of session and files. @param isDone whether the query was read to its end. */
+  readonly release: (isDone: boolean) => void
 }
 
 const SHOWN_ROWS_MAX = 1000
@@ -42,6 +42,7 @@ export class QueryResult {
   readonly statement: 'query' | 'command'
   private readonly parts: ResultParts
   private count: number | undefined
+  private done = false
   private closed = false
 
   /** @internal */
@@ -73,6 +74,7 @@ export class QueryResult {
         yield batch
       }
       this.count = rows
+      this.done = true
     } finally {
       await this.close()
     }
@@ -97,6 +99,7 @@ export class QueryResult {
       const isPlain = this.columns.every((column, index) => column === this.parts.columns[index])
       const rows = await session.rows<T>(isPlain ? text : namedSql(text, this.columns), { params, signal })
       this.count = rows.length
+      this.done = true
       return rows
     } finally {
       await this.close()
@@ -132,8 +135,7 @@ export class QueryResult {
   async close(): Promise<void> {
     if (this.closed) return
     this.closed = true
-    this.parts.session.close()
-    this.parts.release()
+    this.parts.release(this.done)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -159,6 +161,7 @@ export class QueryResult {
     try {
       const [copied] = await session.rows<{ Count: bigint }>(copySql(text, this.columns, format, file), { params, signal })
       this.count = Number(copied?.Count ?? 0)
+      this.done = true
       await this.close()
       for await (const chunk of createReadStream(file, { signal, highWaterMark: 256 * 1024 })) yield chunk as Uint8Array
     } catch (error) {
@@ -179,6 +182,7 @@ export class QueryResult {
       )[][]
       const rows = columns[0]?.length ?? 0
       this.count = rows > maxRows ? undefined : rows
+      this.done = true
       const cut = columns.map((values) => values.slice(0, maxRows))
       return (format === 'table' ? renderTable : renderMarkdown)(this.columns, cut, rows > maxRows)
     } finally {

@@ -186,8 +186,7 @@ async function createTableAs(
     }
     return await one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
   } finally {
-    ready.session.close()
-    ready.release()
+    ready.release(false)
   }
 }
 
