@@ -9,6 +9,7 @@ import type { FileSelection, Snapshot } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
 import { QueryResult } from './result.js'
+import { changesUnsupported } from './unsupported.js'
 
 export interface RunContext {
   readonly engines: Engines
@@ -53,6 +54,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     return pinned.snapshot
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
+  if (plan.tables.some(({ changesFrom }) => changesFrom !== undefined)) throw changesUnsupported()
   const selections: FileSelection[] = []
   for (const planned of plan.tables) selections.push(await planned.snapshot.files(planned.condition, { signal: request.signal }))
   if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => snapshot.isOutside(file)))) {

@@ -11,8 +11,6 @@ import type { RunContext } from './query-runner.js'
 export interface TableHost extends RunContext {
   /** Finds a table that is there. */
   readonly find: (request: TableRequest) => Promise<DeltaTable | undefined>
-  /** Whether statements may name files and locations outside of the lakehouse. */
-  readonly locations: boolean
   readonly lingerMs: number
   readonly spoolRoom: SpoolRoom
   /** The table that holds the lines of another which were not taken; it is made where there is none. */

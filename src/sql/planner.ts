@@ -8,9 +8,10 @@ import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import { mayMatch, type PrunableColumns } from './pruning.js'
-import { readQuery, type TravelRef } from './query-text.js'
+import { type ChangesRef, readQuery, type TravelRef } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
+import { CHANGE_COLUMNS } from './table-changes.js'
 import { type QueryTemplate, readTemplate } from './template.js'
 import { tokenize } from './tokens.js'
 
@@ -41,7 +42,12 @@ export interface PlannedTable extends TableNeeds {
   /** The name that the user gave it. */
   readonly name: string
   readonly snapshot: Snapshot
+  /** Set where the query reads what changed, up to `snapshot` and since this moment, both included, with `CHANGE_COLUMNS`. */
+  readonly changesFrom: Moment | undefined
 }
+
+/** A version, or a time in milliseconds since 1970-01-01 UTC. */
+export type Moment = { readonly version: number } | { readonly timestampMs: number }
 
 export interface QueryPlan {
   readonly text: string
@@ -61,6 +67,7 @@ interface Pinned {
   readonly standIn: string
   readonly name: string
   readonly snapshot: Snapshot
+  readonly changesFrom: Moment | undefined
 }
 
 interface Binding {
@@ -106,8 +113,11 @@ export class Planner {
     signal: AbortSignal | undefined,
   ): Promise<Pinned[]> {
     const pinned: Pinned[] = []
-    for (const { standIn, schema, name, travel } of template.tables) {
-      const snapshot = await resolve({ schema, name, ...(travel ? await momentOf(this.database, travel, params, signal) : {}) })
+    for (const { standIn, schema, name, travel, changes } of template.tables) {
+      const evaluate = (ref: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] }) =>
+        momentOf(this.database, ref, params, signal)
+      const range = changes && (await rangeOf(changes, evaluate))
+      const snapshot = await resolve({ schema, name, ...(travel ? await evaluate(travel) : range?.to) })
       if (!snapshot)
         throw new DeltaError(
           'TABLE_NOT_FOUND',
@@ -115,7 +125,7 @@ export class Planner {
           { table: name },
           { hint: 'SHOW TABLES lists the tables' },
         )
-      pinned.push({ standIn, name, snapshot })
+      pinned.push({ standIn, name, snapshot, changesFrom: range?.from })
     }
     return pinned
   }
@@ -131,10 +141,7 @@ export class Planner {
     if (known) return known
     const session = await this.database.session()
     try {
-      for (const { standIn, snapshot } of pinned)
-        await session.run(
-          `CREATE TEMP TABLE ${ident(standIn)} (${columnDefinitions(snapshot.schema.fields) || '"__row" BOOLEAN'})`,
-        )
+      for (const table of pinned) await session.run(`CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`)
       const columns = await session.describe(template.text, { params, signal })
       const scans = await explain(session, template.text, params)
       const needs = await Promise.all(pinned.map((table) => this.needsOf(table, scans)))
@@ -147,13 +154,16 @@ export class Planner {
   }
 
   /** Several scans of one table share its files: a file is needed when any of them needs it. */
-  private async needsOf({ standIn, snapshot }: Pinned, scans: readonly TableScan[] | undefined): Promise<TableNeeds> {
+  private async needsOf(
+    { standIn, snapshot, changesFrom }: Pinned,
+    scans: readonly TableScan[] | undefined,
+  ): Promise<TableNeeds> {
     const own = scans?.filter((scan) => scan.table.toLowerCase() === standIn.toLowerCase()) ?? []
     // A table without a scan was optimized away, or the plan was not understood: take no chance.
     const isKnown = own.length > 0 && own.every((scan) => scan.columns)
     const named = own.flatMap((scan) => [...(scan.columns ?? [])]).filter((column) => findField(snapshot.schema, column))
     const columns = isKnown ? new Set(named) : undefined
-    if (own.length === 0 || !isPrunable(snapshot)) return { standIn, columns, condition: 'TRUE' }
+    if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot)) return { standIn, columns, condition: 'TRUE' }
     const prunable = { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns }
     const conditions = await Promise.all(own.map((scan) => this.conditionOf(scan, prunable)))
     return { standIn, columns, condition: conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ') }
@@ -164,6 +174,12 @@ export class Planner {
     const parts = trees.map((tree) => (tree ? mayMatch(tree, columns) : 'TRUE')).filter((part) => part !== 'TRUE')
     return parts.length === 0 ? 'TRUE' : `(${parts.join(' AND ')})`
   }
+}
+
+function standInColumns({ snapshot, changesFrom }: Pinned): string {
+  const own = columnDefinitions(snapshot.schema.fields)
+  if (changesFrom === undefined) return own || '"__row" BOOLEAN'
+  return [...(own ? [own] : []), ...CHANGE_COLUMNS.map(({ name, type }) => `${ident(name)} ${type}`)].join(', ')
 }
 
 /** Constants are folded into conditions, and conditions are made for the types of a schema. */
@@ -224,24 +240,38 @@ async function explain(session: Session, text: string, params: BoundValues): Pro
   return row ? readScans(row.explain_value) : undefined
 }
 
+async function rangeOf({ from, to }: ChangesRef, evaluate: (ref: { readonly expression: string }) => Promise<Moment>) {
+  return { from: await evaluate({ expression: from }), to: to === undefined ? undefined : await evaluate({ expression: to }) }
+}
+
+/** A number is a version, anything else a time. */
+const UNIT_OF = (expression: string) =>
+  `CASE WHEN typeof(${expression}) SIMILAR TO '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*)' THEN 'version' ELSE 'timestamp' END`
+
 /** The version or time that a reference asks for; its expression may only be made of constants and parameters. */
 async function momentOf(
   planner: Database,
-  { unit, expression }: TravelRef,
+  { unit: known, expression }: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] | undefined },
   params: ParameterValues | undefined,
   signal: AbortSignal | undefined,
-) {
-  const moment = unit === 'version' ? `(${expression})::DOUBLE` : `epoch_ms((${expression})::TIMESTAMPTZ)`
-  const query = readQuery(`SELECT ${moment} AS moment`)
-  const references = checkAllowed(await parseQuery(planner, query.text))
-  if (references.tables.length > 0)
-    throw new DeltaError('SQL_INVALID', 'a version or time cannot come from a table', { expression })
-  const [row] = await planner.rows<{ moment: bigint | number | null }>(query.text, {
-    params: bindParameters(query.parameters, params),
-    signal,
-  })
-  if (row?.moment == null) throw new DeltaError('SQL_INVALID', 'the version or time is NULL', { expression })
-  if (unit === 'version' && !Number.isSafeInteger(row.moment))
+): Promise<Moment> {
+  const evaluate = async <T>(select: string) => {
+    const query = readQuery(`SELECT ${select} AS value`)
+    const references = checkAllowed(await parseQuery(planner, query.text))
+    if (references.tables.length > 0)
+      throw new DeltaError('SQL_INVALID', 'a version or time cannot come from a table', { expression })
+    const [row] = await planner.rows<{ value: T | null }>(query.text, {
+      params: bindParameters(query.parameters, params),
+      signal,
+    })
+    return row?.value
+  }
+  const unit = known ?? (await evaluate<string>(UNIT_OF(`(${expression})`)))
+  const moment = await evaluate<bigint | number>(
+    unit === 'version' ? `(${expression})::DOUBLE` : `epoch_ms((${expression})::TIMESTAMPTZ)`,
+  )
+  if (moment == null) throw new DeltaError('SQL_INVALID', 'the version or time is NULL', { expression })
+  if (unit === 'version' && !Number.isSafeInteger(moment))
     throw new DeltaError('SQL_INVALID', 'a version is a whole number', { expression })
-  return unit === 'version' ? { version: Number(row.moment) } : { timestampMs: Number(row.moment) }
+  return unit === 'version' ? { version: Number(moment) } : { timestampMs: Number(moment) }
 }

@@ -1,6 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { Cursor } from './cursor.js'
+import { readTableChanges } from './table-changes.js'
 import type { Token } from './tokens.js'
 import { tokenize } from './tokens.js'
 
@@ -15,32 +16,56 @@ export interface TravelRef {
   readonly expression: string
 }
 
+/** A call of `table_changes`, cut out of a query. */
+export interface ChangesRef {
+  /** The name that stands in its place. */
+  readonly marker: string
+  readonly name: string
+  readonly schema: string | undefined
+  /** Expressions, in which parameters are those of the caller. */
+  readonly from: string
+  readonly to: string | undefined
+}
+
 /** A query as DuckDB's parser takes it. */
 export interface QueryText {
   readonly text: string
   readonly travels: readonly TravelRef[]
+  readonly changes: readonly ChangesRef[]
   /** What the caller calls the parameters `$1`, `$2`, … of `text`. */
   readonly parameters: readonly string[]
 }
 
 /**
- * Rewrites what DuckDB's parser would refuse: `t VERSION AS OF 3`, `t TIMESTAMP AS OF '…'`, `t@v3` and `t AT (…)` become a
- * marker, backticks become double quotes, and parameters are numbered in the order of their first use. Text without any
+ * Rewrites what DuckDB's parser would refuse: `t VERSION AS OF 3`, `t TIMESTAMP AS OF '…'`, `t@v3` and `t AT (…)` and calls of
+ * `table_changes` become a marker, backticks become double quotes, and parameters are numbered in the order of their first use. Text without any
  * of these comes back as it is.
  */
 export function readQuery(text: string): QueryText {
   const tokens = tokenize(text)
   const cuts: { readonly start: number; readonly endExclusive: number; readonly replacement: string }[] = []
   const travels: TravelRef[] = []
+  const changes: ChangesRef[] = []
   const names: string[] = []
   const markers = unusedPrefix(text, '__travel_')
+  const changesMarkers = unusedPrefix(text, '__changes_')
   let positional = 0
   /** The name by which a parameter is bound: every `?` is the next one. */
   const nameOfParameter = (token: Token) => (token.value === '' ? String(++positional) : token.value)
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token
+    const call = readTableChanges(text, tokens, i)
     const travel = isName(token) && !isDot(tokens[i + 1]) ? travelAfter(text, tokens, i) : undefined
-    if (travel) {
+    if (call) {
+      const marker = `${changesMarkers}${changes.length}`
+      const from = withNames(call.from, nameOfParameter)
+      const to = call.to === undefined ? undefined : withNames(call.to, nameOfParameter)
+      const named =
+        'name' in call.table ? { name: call.table.name, schema: undefined } : { name: call.table.location, schema: 'delta' }
+      changes.push({ marker, ...named, from, to })
+      cuts.push({ start: token.start, endExclusive: call.endExclusive, replacement: ident(marker) })
+      while ((tokens[i + 1]?.start ?? Number.POSITIVE_INFINITY) < call.endExclusive) i++
+    } else if (travel) {
       const schema = isDot(tokens[i - 1]) && isName(tokens[i - 2]) ? tokens[i - 2] : undefined
       const marker = `${markers}${travels.length}`
       travels.push({
@@ -67,7 +92,7 @@ export function readQuery(text: string): QueryText {
     out += text.slice(at, cut.start) + cut.replacement
     at = cut.endExclusive
   }
-  return { text: out + text.slice(at), travels, parameters: names }
+  return { text: out + text.slice(at), travels, changes, parameters: names }
 }
 
 /** Names beginning with it are no part of the text. */

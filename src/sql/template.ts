@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
-import { readQuery, type TravelRef, unusedPrefix } from './query-text.js'
+import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
 import { tokenize } from './tokens.js'
 
@@ -14,6 +14,8 @@ export interface TemplateTable {
   /** `''`, or `delta` when `name` is a location. */
   readonly schema: string
   readonly travel: TravelRef | undefined
+  /** Set where the query asks for what changed in the table. */
+  readonly changes: ChangesRef | undefined
 }
 
 /** A query that has been parsed and checked, with a stand-in for every table it names. It depends on the text alone. */
@@ -40,15 +42,17 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
   let rewritten = false
   for (const reference of references.tables) {
     const travel = query.travels.find((ref) => ref.marker === reference.name)
-    const schema = plainSchema(travel ? (travel.schema ?? '') : reference.schema)
-    const name = travel?.name ?? reference.name
+    const changes = query.changes.find((ref) => ref.marker === reference.name)
+    const cut = travel ?? changes
+    const schema = plainSchema(cut ? (cut.schema ?? '') : reference.schema)
+    const name = cut?.name ?? reference.name
     // With a schema it is the table even where a WITH clause has the name.
     const isPlain = reference.schema === ''
-    const key = travel ? travel.marker : JSON.stringify([schema, name.toLowerCase(), isPlain])
-    const standIn = tables.get(key)?.standIn ?? travel?.marker ?? (isPlain ? name : `${prefix}${tables.size}`)
-    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel })
-    if (travel || !isPlain) {
-      rename(reference.node, standIn, name)
+    const key = cut ? cut.marker : JSON.stringify([schema, name.toLowerCase(), isPlain])
+    const standIn = tables.get(key)?.standIn ?? cut?.marker ?? (isPlain ? name : `${prefix}${tables.size}`)
+    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel, changes })
+    if (cut || !isPlain) {
+      rename(reference.node, standIn, changes ? 'table_changes' : name)
       rewritten = true
     }
   }
@@ -60,6 +64,8 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
         { name },
         { hint: 'write it right behind the name of the table, before its alias' },
       )
+  for (const { marker, name } of query.changes)
+    if (!tables.has(marker)) throw new DeltaError('SQL_INVALID', 'table_changes stands where no table can stand', { name })
   return {
     text: rewritten ? await printQuery(planner, tree) : query.text,
     parameters: query.parameters,

@@ -45,10 +45,10 @@ export function readInsert(cursor: Cursor): Insert {
   else cursor.accept('into')
   cursor.accept('table')
   const table = readTableName(cursor)
-  const where = !overwrites && cursor.accept('replace', 'where') ? readReplaceWhere(cursor) : undefined
   const partition = cursor.accept('partition') ? cursor.list(() => readPartitionValue(cursor)) : []
   const columns = cursor.isAt('(') && !isQueryInBrackets(cursor) ? cursor.list(() => cursor.identifier('a column')) : undefined
   const byName = columns === undefined && cursor.accept('by', 'name')
+  const where = !overwrites && cursor.accept('replace', 'where') ? readReplaceWhere(cursor) : undefined
   const mode = overwrites ? 'overwrite' : where === undefined ? 'append' : 'replaceWhere'
   const query = cursor.rest('a query or VALUES')
   return { kind: 'insert', table, mode, where, partition, columns, byName, withSchemaEvolution, query }
