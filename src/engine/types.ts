@@ -15,6 +15,10 @@ const DUCKDB: Readonly<Record<string, string>> = {
   date: 'DATE',
   timestamp: 'TIMESTAMP WITH TIME ZONE',
   timestamp_ntz: 'TIMESTAMP',
+  variant: 'VARIANT',
+  // Never in a file: any type would do.
+  void: 'INTEGER',
+  null: 'INTEGER',
 }
 
 /**

@@ -9,6 +9,7 @@ import type { FileSelection, Snapshot } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
 import { QueryResult } from './result.js'
+import { withoutVariants } from './result-sql.js'
 import { changesUnsupported } from './unsupported.js'
 
 export interface RunContext {
@@ -105,9 +106,8 @@ export async function runQuery(context: RunContext, request: RunRequest): Promis
     spool: context.engines.spool,
     clock: context.clock,
     startedAtMs,
-    text: plan.text,
+    ...withoutVariants(plan),
     params: plan.params,
-    columns: plan.columns,
     versions,
     stats: statsOf(selections),
     statement: 'query',
@@ -175,7 +175,7 @@ export async function commandResult(
 function viewSql({ snapshot, columns }: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
   const { partitionColumns } = snapshot
   const unread = new Set(partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
-  return scanSql({ fields: snapshot.schema.fields, partitionColumns, unread }, files)
+  return scanSql({ fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread }, files)
 }
 
 function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {

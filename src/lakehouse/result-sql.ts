@@ -42,6 +42,21 @@ export function namedSql(text: string, columns: readonly ResultColumn[]): string
   return renamed(text, columns, (_, name) => name)
 }
 
+/** Variants leave as JSON, at every depth: no form of an answer has a type for them. */
+export function withoutVariants(answer: { readonly text: string; readonly columns: readonly ResultColumn[] }): typeof answer {
+  const columns = answer.columns.map((column) => ({ ...column, type: variantsAsJson(column.type) }))
+  if (columns.every(({ type }, index) => type === answer.columns[index]?.type)) return answer
+  // The engine's cast makes the text `null` of NULL.
+  const cast = ({ type }: ResultColumn, name: string) => (type === 'JSON' ? `nullif(${name}::JSON, 'null')` : `${name}::${type}`)
+  // By place: a query may have two columns of one name.
+  const text = renamed(answer.text, columns, (column, name) => (column.type.includes('JSON') ? cast(column, name) : name))
+  return { text, columns }
+}
+
+function variantsAsJson(type: string): string {
+  return type.replace(/"(?:[^"]|"")*"|'(?:[^']|'')*'|\bVARIANT\b/g, (part) => (part === 'VARIANT' ? 'JSON' : part))
+}
+
 /** The query's columns by place, each rendered. */
 function renamed(text: string, columns: readonly ResultColumn[], render: (column: ResultColumn, name: string) => string): string {
   const selected = columns.map((column, index) => `${render(column, `c${index}`)} AS ${ident(column.name)}`)

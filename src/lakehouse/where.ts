@@ -48,5 +48,5 @@ export async function fileCondition(context: RunContext, snapshot: Snapshot, whe
         },
       )
   })
-  return mayMatch(condition, { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns })
+  return mayMatch(condition, snapshot)
 }

@@ -1,12 +1,14 @@
 import type { Connection, Database } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
+import { type MappingMode, physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { type DataType, isStruct, type StructField, type StructType } from '../protocol/schema.js'
 
 /** What a partitioned or statistics-bearing column looks like inside the relation. */
 export interface RelationShape {
   readonly schema: StructType
   readonly partitionColumns: readonly string[]
+  readonly mapping: MappingMode
 }
 
 const DELETION_VECTOR =
@@ -34,17 +36,22 @@ export const FILE_ACTION_STRUCT = [
  * which it was. Any loaded version `v` is `added_at <= v AND (removed_at IS NULL OR removed_at > v)`.
  *
  * A tombstone of a file that was never seen alive has no `added_at`. `part` holds typed partition values, `stat` the
- * typed statistics; both are NULL where the text cannot be read, which keeps the file in every answer.
+ * typed statistics, both by physical name; they are NULL where the text cannot be read, which keeps the file in every answer.
  */
 export class FilesRelation {
   readonly name: string
   readonly shape: RelationShape
   private readonly database: Database
+  /** By physical name. */
+  private readonly fields: readonly StructField[]
+  private readonly partitionNames: readonly string[]
 
   private constructor(database: Database, name: string, shape: RelationShape) {
     this.database = database
     this.name = name
     this.shape = shape
+    this.fields = physicalSchema(shape.schema, shape.mapping).fields
+    this.partitionNames = physicalColumns(shape.schema, shape.partitionColumns, shape.mapping)
   }
 
   static async create(database: Database, name: string, shape: RelationShape): Promise<FilesRelation> {
@@ -97,7 +104,7 @@ export class FilesRelation {
   }
 
   private statFields(): { readonly min: string; readonly nulls: string } {
-    const data = this.shape.schema.fields.filter((f) => !this.shape.partitionColumns.includes(f.name))
+    const data = this.fields.filter((f) => !this.partitionNames.includes(f.name))
     return {
       min: structFields(data, (type) => (hasBounds(type) ? duckdbType(type) : undefined)),
       nulls: structFields(data, () => 'BIGINT'),
@@ -105,7 +112,7 @@ export class FilesRelation {
   }
 
   private partitionFields(): readonly StructField[] {
-    return this.shape.partitionColumns.flatMap((name) => this.shape.schema.fields.find((f) => f.name === name) ?? [])
+    return this.partitionNames.flatMap((name) => this.fields.find((f) => f.name === name) ?? [])
   }
 
   private partType(): string {
@@ -124,7 +131,14 @@ export class FilesRelation {
 
 /** Whether the protocol keeps minimum and maximum for a type. */
 export function hasBounds(type: DataType): boolean {
-  return typeof type === 'string' && type !== 'boolean' && type !== 'binary' && type !== 'variant' && type !== 'void'
+  return (
+    typeof type === 'string' &&
+    type !== 'boolean' &&
+    type !== 'binary' &&
+    type !== 'variant' &&
+    type !== 'void' &&
+    type !== 'null'
+  )
 }
 
 function structFields(fields: readonly StructField[], leafType: (type: DataType) => string | undefined): string {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
+import { mappingMode } from '../protocol/column-mapping.js'
 import { type Commit, parseCommit } from '../protocol/commit-file.js'
 import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
@@ -285,7 +286,11 @@ async function loadSegment<T>(
     const last = head.states.at(-1)?.state
     if (!last) throw new DeltaError('LOG_INCOMPLETE', 'log has no protocol or no metadata', { table: deps.store.uri })
     checkReadable(last.protocol, last.metadata)
-    const shape = { schema: parseSchema(last.metadata.schemaString), partitionColumns: last.metadata.partitionColumns }
+    const shape = {
+      schema: parseSchema(last.metadata.schemaString),
+      partitionColumns: last.metadata.partitionColumns,
+      mapping: mappingMode(last.protocol, last.metadata),
+    }
     const files = await FilesRelation.create(deps.database, `files_${++relations}`, shape)
     const roots = rootSpellings(deps.store.uri)
     try {

@@ -88,7 +88,10 @@ async function rewrite(
 ) {
   const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
   try {
-    const query = scanSql({ fields: snapshot.schema.fields, partitionColumns: snapshot.partitionColumns }, held.files)
+    const query = scanSql(
+      { fields: snapshot.schema.fields, partitionColumns: snapshot.partitionColumns, mapping: snapshot.mapping },
+      held.files,
+    )
     const staged = await table.deps.database.use((connection) =>
       stageFiles(table.deps, connection, query, snapshot, { signal, dataChange: false, codec: 'zstd' }),
     )

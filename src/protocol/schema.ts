@@ -57,6 +57,25 @@ export function checkNames(fields: readonly StructField[], code: 'SCHEMA_MALFORM
   }
 }
 
+/** Whether `wanted` is in a type, at any depth. */
+export function mentions(type: DataType, wanted: string): boolean {
+  if (typeof type === 'string') return type === wanted
+  switch (type.type) {
+    case 'struct':
+      return type.fields.some((f) => mentions(f.type, wanted))
+    case 'array':
+      return mentions(type.elementType, wanted)
+    case 'map':
+      return mentions(type.keyType, wanted) || mentions(type.valueType, wanted)
+  }
+}
+
+/** The length of a CHAR column, whose values Spark pads when it reads them. */
+export function charLength(field: Pick<StructField, 'metadata'>): number | undefined {
+  const length = /^char\((\d+)\)$/i.exec(String(field.metadata?.['__CHAR_VARCHAR_TYPE_STRING'] ?? ''))?.[1]
+  return length === undefined ? undefined : Number(length)
+}
+
 /** The column called `name`, whatever its letter case. */
 export function findField(schema: StructType, name: string): StructField | undefined {
   const wanted = name.toLowerCase()

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
+import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
@@ -164,8 +166,7 @@ export class Planner {
     const named = own.flatMap((scan) => [...(scan.columns ?? [])]).filter((column) => findField(snapshot.schema, column))
     const columns = isKnown ? new Set(named) : undefined
     if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot)) return { standIn, columns, condition: 'TRUE' }
-    const prunable = { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns }
-    const conditions = await Promise.all(own.map((scan) => this.conditionOf(scan, prunable)))
+    const conditions = await Promise.all(own.map((scan) => this.conditionOf(scan, snapshot)))
     return { standIn, columns, condition: conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ') }
   }
 
@@ -189,7 +190,8 @@ function bindingKey(template: QueryTemplate, params: BoundValues, pinned: readon
     standIn,
     snapshot.metadata.schemaString,
     snapshot.partitionColumns,
-    snapshot.prunableSchema === snapshot.schema ? '' : JSON.stringify(snapshot.prunableSchema),
+    snapshot.mapping,
+    isPrunable(snapshot),
   ])
   return JSON.stringify([template.text, values, schemas])
 }
@@ -198,15 +200,18 @@ const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u
 
 /**
  * Filters come as text in which names are not quoted: a name that is more than a word could read as something else.
- * Conditions are made for this snapshot's types; the relation's may be those of a later version.
+ * Conditions are made for this snapshot's columns; the relation's may be those of a later version.
  */
 function isPrunable(snapshot: Snapshot): boolean {
   const names = leaves(snapshot.schema.fields).flatMap(({ path }) => path)
   if (!names.every((name) => PLAIN_NAME.test(name))) return false
-  return snapshot.schema.fields.every((f) => {
-    const typed = findField(snapshot.prunableSchema, f.name)
-    return typed !== undefined && typeText(typed.type) === typeText(f.type)
-  })
+  const { schema, partitionColumns, mapping } = snapshot.prunable
+  const known = new Map(physicalSchema(schema, mapping).fields.map((f) => [f.name, typeText(f.type)]))
+  const partitions = physicalColumns(schema, partitionColumns, mapping)
+  return (
+    physicalSchema(snapshot.schema, snapshot.mapping).fields.every((f) => known.get(f.name) === typeText(f.type)) &&
+    isDeepStrictEqual(physicalColumns(snapshot.schema, snapshot.partitionColumns, snapshot.mapping), partitions)
+  )
 }
 
 /** A filter's text as a tree; text that does not parse is no filter. Columns may go by a reserved word, which it does not quote. */

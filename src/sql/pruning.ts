@@ -1,13 +1,16 @@
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { hasBounds } from '../log/files-relation.js'
-import { type DataType, findField, isStruct, type StructType } from '../protocol/schema.js'
+import { type MappingMode, physicalName } from '../protocol/column-mapping.js'
+import { charLength, type DataType, findField, isStruct, type StructType } from '../protocol/schema.js'
+import { wasFloat } from '../protocol/type-changes.js'
 import { digitsOf, type SyntaxNode } from './syntax-tree.js'
 
-/** The columns that a condition may be about. */
+/** The columns that a condition may be about, by logical name. */
 export interface PrunableColumns {
   readonly schema: StructType
   readonly partitionColumns: readonly string[]
+  readonly mapping: MappingMode
 }
 
 /** Keeps the file. */
@@ -82,6 +85,8 @@ interface Column {
   readonly min: string
   readonly max: string
   readonly nulls: string
+  /** Whether a bound may be the shortest decimal of a float, which lies beside the float itself. */
+  readonly wasFloat: boolean
 }
 
 /** NULL (no statistics, or text that could not be read) is no proof. */
@@ -112,9 +117,10 @@ function bounds(operator: string, column: Column, value: string): string {
 }
 
 /** What the rows of a file lie between, whatever was lost on the way into the relation. */
-function outerBounds({ type, min, max }: Column): readonly [min: string, max: string] {
+function outerBounds({ type, min, max, wasFloat }: Column): readonly [min: string, max: string] {
   // Instants are kept to the millisecond, rounded down.
   if (type === 'timestamp' || type === 'timestamp_ntz') return [min, `${max} + INTERVAL 1 MILLISECOND`]
+  if (wasFloat) return [`least(${min}, ${min}::FLOAT::DOUBLE)`, `greatest(${max}, ${max}::FLOAT::DOUBLE)`]
   // Numbers in JSON are read as doubles, which hold some 15 digits.
   if (decimalPrecision(type) > EXACT_DIGITS)
     return [`(${min}::DOUBLE - abs(${min}::DOUBLE) * 1e-14)`, `(${max}::DOUBLE + abs(${max}::DOUBLE) * 1e-14)`]
@@ -142,15 +148,18 @@ function columnOf(node: SyntaxNode, columns: PrunableColumns): Column | undefine
   const [head, ...rest] = node['column_names'] as readonly string[]
   const top = head === undefined ? undefined : findField(columns.schema, head)
   if (!top) return undefined
-  const path = [top.name]
-  let type = top.type
+  const { mapping } = columns
+  const path = [physicalName(top, mapping)]
+  let leaf = top
   for (const name of rest) {
-    const inner = isStruct(type) ? findField(type, name) : undefined
+    const inner = isStruct(leaf.type) ? findField(leaf.type, name) : undefined
     if (!inner) return undefined
-    path.push(inner.name)
-    type = inner.type
+    path.push(physicalName(inner, mapping))
+    leaf = inner
   }
-  if (isStruct(type)) return undefined
+  const { type } = leaf
+  // Scans pad CHAR values, statistics and partition values are not padded.
+  if (isStruct(type) || charLength(leaf) !== undefined) return undefined
   const reference = path.map(ident).join('.')
   return {
     type,
@@ -158,6 +167,7 @@ function columnOf(node: SyntaxNode, columns: PrunableColumns): Column | undefine
     min: `stat."minValues".${reference}`,
     max: `stat."maxValues".${reference}`,
     nulls: `stat."nullCount".${reference}`,
+    wasFloat: type === 'double' && wasFloat(leaf),
   }
 }
 

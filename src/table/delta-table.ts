@@ -201,8 +201,7 @@ export class DeltaTable implements TransactionHost {
   }
 
   async select(snapshot: Snapshot, condition: string, adds: readonly AddFile[]): Promise<readonly AddFile[]> {
-    const shape = { schema: snapshot.prunableSchema, partitionColumns: snapshot.partitionColumns }
-    return addsSelected(this.deps, shape, condition, adds)
+    return addsSelected(this.deps, snapshot.prunable, condition, adds)
   }
 
   /** The commit of a version, or `undefined` when the log no longer holds it. */

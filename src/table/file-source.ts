@@ -1,4 +1,5 @@
 import type { RangeCache } from '../engine/range-cache.js'
+import { physicalColumns } from '../protocol/column-mapping.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeletionVectors } from './deletion-vectors.js'
 import type { ScanFile } from './scan-sql.js'
@@ -23,7 +24,7 @@ export class FileSource {
   /**
    * The files and their deleted rows.
    *
-   * @param columns top-level columns that will be read, in lower case; `undefined` for all.
+   * @param columns top-level columns that will be read, by logical name in lower case; `undefined` for all.
    * @throws {DeltaError} `DATA_FILE_MISSING`, `DATA_FILE_DAMAGED`, `DELETION_VECTOR_DAMAGED`, `STORE_UNAVAILABLE`.
    */
   async open(
@@ -37,7 +38,7 @@ export class FileSource {
     const release = () => {
       for (const give of releases.splice(0)) give()
     }
-    const wanted = columns && [...columns]
+    const wanted = columns && physicalColumns(snapshot.schema, [...columns], snapshot.mapping)
     const withVectors = files.filter((file) => file.deletionVector !== undefined)
     const opening = this.vectors.open(
       store,

@@ -1,13 +1,16 @@
 import { escapeGlob, ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { PartitionValues } from '../protocol/actions.js'
-import type { DataType, StructField } from '../protocol/schema.js'
+import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
+import { charLength, type DataType, type StructField } from '../protocol/schema.js'
+import { columnSql, padded } from './column-sql.js'
 
 /** A data file as a scan reads it: a file of this machine and its constants. */
 export interface ScanFile {
   readonly localFile: string
+  /** By physical name, as in the log. */
   readonly partitionValues: PartitionValues
-  /** A Parquet file of this machine with one BIGINT column, `row`, ascending: the rows that are deleted. */
+  /** A Parquet file of this machine with one BIGINT column `row`: positions of rows that are gone, ascending. */
   readonly deletedRows?: string | undefined
   readonly baseRowId?: number | undefined
   readonly defaultRowCommitVersion?: number | undefined
@@ -16,63 +19,154 @@ export interface ScanFile {
 export interface ScanShape {
   /** The columns to give, in order. */
   readonly fields: readonly StructField[]
+  /** Logical names. */
   readonly partitionColumns: readonly string[]
+  /** How the files name their columns. @defaultValue 'none' */
+  readonly mapping?: MappingMode | undefined
   /** Partition columns that a query names and does not read, which spares a join: reading one fails. */
   readonly unread?: ReadonlySet<string> | undefined
+  /** Adds `"__file"`, the text of `localFile`, and `"__row"`, the row's position in it from 0, as BIGINT. */
+  readonly address?: boolean | undefined
+  /**
+   * Adds `"__row_id"` and `"__row_commit_version"`, both BIGINT: what the file has in these physical columns where it is
+   * not NULL, otherwise the file's base and the row's position, or its version. NULL in files without row tracking.
+   *
+   * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#row-tracking
+   */
+  readonly rowIds?:
+    | { readonly materializedId?: string | undefined; readonly materializedVersion?: string | undefined }
+    | undefined
 }
 
 /**
  * A query that gives the rows of data files under a table's schema: columns that a file lacks are NULL, other columns of
- * the file are left out, types widen, and partition columns come from the log, never from the file or its folder.
+ * the file are left out, types widen, and partition columns come from the log, never from the file or its folder. Rows
+ * that deletion vectors take out are not given.
  *
- * Filters and projections on it go down into the Parquet reader. Files are read in the order given.
+ * Filters and projections on it go down into the Parquet reader. Files are read in the order given where the scan has no
+ * constants to join: no partition columns, deleted rows or row ids.
  */
 export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
-  const { fields, partitionColumns } = shape
-  if (files.length === 0)
-    return `SELECT ${fields.map((f) => `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`).join(', ') || 'NULL'} WHERE false`
-  const stored = fields.filter((f) => !partitionColumns.includes(f.name))
-  const unread = shape.unread ?? new Set()
-  const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
-  const schema = stored.map(
-    (f) => `${literal(f.name)}: {name: ${literal(f.name)}, type: ${literal(duckdbType(f.type))}, default_value: NULL}`,
-  )
-  // A scan that needs no stored column still has to count rows; the schema cannot be empty.
-  const typed = schema.length > 0 ? `, schema = MAP {${schema.join(', ')}}` : ''
-  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
-  const reader = `read_parquet([${list}]${typed}, hive_partitioning = false`
-  const deleted = deletedSql(files)
-  const given = fields.map((f) => {
-    if (unread.has(f.name))
-      return `error('a column was read that the plan leaves out')::${duckdbType(f.type)} AS ${ident(f.name)}`
-    return constants.length === 0 && !deleted
-      ? ident(f.name)
-      : `${constants.includes(f) ? '"__partition"' : '"__data"'}.${ident(f.name)}`
-  })
-  if (constants.length === 0)
-    return deleted
-      ? `SELECT ${given.join(', ') || 'NULL AS "__row"'} FROM ${reader}, filename = '__file') AS "__data" ${deleted}`
-      : `SELECT ${given.join(', ') || 'NULL AS "__row"'} FROM ${reader})`
-  const rows = files.map(
-    (file) =>
-      `(${[literal(file.localFile), ...constants.map((f) => constant(f.type, file.partitionValues[f.name] ?? null))].join(', ')})`,
-  )
-  const values = `(VALUES ${rows.join(', ')}) AS "__partition"("__file", ${constants.map((f) => ident(f.name)).join(', ')})`
-  return `SELECT ${given.join(', ')} FROM ${reader}, filename = '__file') AS "__data" JOIN ${values} ON "__data"."__file" = "__partition"."__file" ${deleted ?? ''}`
+  if (files.length === 0) return `SELECT ${emptyColumns(shape).join(', ') || 'NULL'} WHERE false`
+  const whole = files.filter((file) => file.deletedRows === undefined)
+  const holed = files.filter((file) => file.deletedRows !== undefined)
+  return [whole, holed]
+    .filter((group) => group.length > 0)
+    .map((group) => groupSql(shape, group))
+    .join(' UNION ALL ')
 }
 
-function deletedSql(files: readonly ScanFile[]): string | undefined {
-  const vectors = files.flatMap(({ localFile, deletedRows }) => (deletedRows === undefined ? [] : [{ localFile, deletedRows }]))
-  if (vectors.length === 0) return undefined
-  const list = vectors.map(({ deletedRows }) => literal(escapeGlob(deletedRows))).join(', ')
-  const pairs = vectors.map(({ localFile, deletedRows }) => `(${literal(deletedRows)}, ${literal(localFile)})`).join(', ')
-  const rows = `SELECT "__of"."data" AS "__file", "__rows"."row" AS "row" FROM read_parquet([${list}], filename = '__vector') AS "__rows" JOIN (VALUES ${pairs}) AS "__of"("vector", "data") ON "__rows"."__vector" = "__of"."vector"`
-  return `ANTI JOIN (${rows}) AS "__deleted" ON "__data"."__file" = "__deleted"."__file" AND "__data".file_row_number = "__deleted"."row"`
+/** The rows of files that all have deleted rows, or none of which has. */
+function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
+  const { fields, partitionColumns, mapping = 'none', unread = new Set(), address, rowIds } = shape
+  const stored = fields.filter((f) => !partitionColumns.includes(f.name))
+  const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
+  const holed = files.some((file) => file.deletedRows !== undefined)
+  const isJoined = constants.length > 0 || rowIds !== undefined
+  const given = fields.map((f) => `${columnOf(f)} AS ${ident(f.name)}`)
+  if (address) given.push(`"__data"."__file" AS "__file"`, `"__data"."file_row_number" AS "__row"`)
+  if (rowIds)
+    given.push(
+      `${coalesced(rowIds.materializedId, '"__materialized_id"', '"__constant"."__base" + "__data"."file_row_number"')} AS "__row_id"`,
+      `${coalesced(rowIds.materializedVersion, '"__materialized_version"', '"__constant"."__version"')} AS "__row_commit_version"`,
+    )
+  const named = isJoined || holed || address ? ", filename = '__file'" : ''
+  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
+  const reader = `read_parquet([${list}], schema = ${readerSchema(stored, mapping, rowIds)}, hive_partitioning = false${named}) AS "__data"`
+  const joined = isJoined ? ` JOIN ${constantRows(constants, rowIds !== undefined, mapping, files)} USING ("__file")` : ''
+  const without = holed
+    ? ` ANTI JOIN (${deletedRows(files)}) AS "__deleted" ON "__data"."__file" = "__deleted"."__file" AND "__data"."file_row_number" = "__deleted"."__row"`
+    : ''
+  return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${without}${joined}`
+
+  function columnOf(f: StructField): string {
+    if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
+    if (constants.includes(f)) return `"__constant".${ident(readAs(f.name))}`
+    return columnSql(f, `"__data".${ident(readAs(f.name))}`, mapping)
+  }
+}
+
+/** What a column is called between the reader and the projection, where the reader has columns of its own. */
+function readAs(name: string): string {
+  return /^(filename|file_row_number|file_index|__.*)$/i.test(name) ? `__column_${name}` : name
+}
+
+/**
+ * Columns of the files by physical name or field id. Types name nested fields as files do; a field that a file lacks is
+ * NULL, at every depth. There is always one column, so that what the reader adds is never hidden by one of the file's.
+ */
+function readerSchema(stored: readonly StructField[], mapping: MappingMode, rowIds: ScanShape['rowIds']): string {
+  const materialized = [
+    ...(rowIds?.materializedId ? [[rowIds.materializedId, '__materialized_id'] as const] : []),
+    ...(rowIds?.materializedVersion ? [[rowIds.materializedVersion, '__materialized_version'] as const] : []),
+  ]
+  // Columns of row tracking have no field id, and keys are all of one kind.
+  const byId = mapping === 'id' && materialized.length === 0
+  const entry = (key: string, name: string, type: string) =>
+    `${key}: {name: ${literal(name)}, type: ${literal(type)}, default_value: NULL}`
+  const entries = stored.map((f) =>
+    entry(
+      byId ? String(fieldId(f, mapping)) : literal(physicalName(f, mapping)),
+      readAs(f.name),
+      duckdbType(physicalType(f.type, mapping)),
+    ),
+  )
+  for (const [key, name] of materialized) entries.push(entry(literal(key), name, 'BIGINT'))
+  if (entries.length === 0) entries.push(entry(literal('__none'), '__none', 'BOOLEAN'))
+  return `MAP {${entries.join(', ')}}`
+}
+
+function constantRows(
+  constants: readonly StructField[],
+  hasRowIds: boolean,
+  mapping: MappingMode,
+  files: readonly ScanFile[],
+): string {
+  const rows = files.map((file) => {
+    const values = constants.map((f) => constant(f, file.partitionValues[physicalName(f, mapping)] ?? null))
+    const bases = hasRowIds ? [whole(file.baseRowId), whole(file.defaultRowCommitVersion)] : []
+    return `(${[literal(file.localFile), ...values, ...bases].join(', ')})`
+  })
+  const names = ['__file', ...constants.map((f) => readAs(f.name)), ...(hasRowIds ? ['__base', '__version'] : [])]
+  return `(VALUES ${rows.join(', ')}) AS "__constant"(${names.map(ident).join(', ')})`
+}
+
+function deletedRows(files: readonly ScanFile[]): string {
+  const vectors = files.flatMap(({ deletedRows, localFile }) => (deletedRows === undefined ? [] : [{ deletedRows, localFile }]))
+  const list = vectors.map((vector) => literal(escapeGlob(vector.deletedRows))).join(', ')
+  const pairs = vectors.map((vector) => `(${literal(vector.deletedRows)}, ${literal(vector.localFile)})`).join(', ')
+  return (
+    `SELECT "__vector"."__file", "__rows"."row" AS "__row" FROM read_parquet([${list}], hive_partitioning = false, filename = '__name') AS "__rows" ` +
+    `JOIN (VALUES ${pairs}) AS "__vector"("__name", "__file") USING ("__name")`
+  )
+}
+
+function coalesced(materialized: string | undefined, column: string, otherwise: string): string {
+  return materialized === undefined ? otherwise : `coalesce("__data".${column}, ${otherwise})`
+}
+
+function whole(value: number | undefined): string {
+  return value === undefined ? 'NULL::BIGINT' : `${value}::BIGINT`
+}
+
+function emptyColumns({ fields, address, rowIds }: ScanShape): string[] {
+  const added = [
+    ...(address ? ['NULL::VARCHAR AS "__file"', 'NULL::BIGINT AS "__row"'] : []),
+    ...(rowIds ? ['NULL::BIGINT AS "__row_id"', 'NULL::BIGINT AS "__row_commit_version"'] : []),
+  ]
+  return [...fields.map((f) => `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`), ...added]
 }
 
 /** A partition value as a typed constant. Text that the type cannot hold fails the scan rather than reading as NULL. */
-function constant(type: DataType, text: string | null): string {
+function constant(field: StructField, text: string | null): string {
+  const { type } = field
   if (text === null || (text === '' && type !== 'string' && type !== 'binary')) return `NULL::${duckdbType(type)}`
   if (type === 'binary') return `encode(${literal(text)})`
-  return `${literal(text)}::${duckdbType(type)}`
+  const length = charLength(field)
+  return length === undefined ? `${literal(partitionText(type, text))}::${duckdbType(type)}` : padded(literal(text), length)
+}
+
+/** Java puts a sign before years of more than four digits. */
+function partitionText(type: DataType, text: string): string {
+  return type === 'date' || type === 'timestamp' || type === 'timestamp_ntz' ? text.replace(/^\+/, '') : text
 }

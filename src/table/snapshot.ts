@@ -1,7 +1,8 @@
 import { ident } from '../engine/sql-text.js'
-import { FilesRelation } from '../log/files-relation.js'
+import { FilesRelation, type RelationShape } from '../log/files-relation.js'
 import type { LogDependencies, TableLog } from '../log/table-log.js'
 import type { DeletionVectorDescriptor, Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
+import { type MappingMode, mappingMode } from '../protocol/column-mapping.js'
 import { type TableProperties, tableProperties } from '../protocol/properties.js'
 import { parseSchema, type StructType } from '../protocol/schema.js'
 import { outsidePath } from './outside-path.js'
@@ -44,6 +45,8 @@ export class Snapshot {
   readonly schema: StructType
   readonly partitionColumns: readonly string[]
   readonly properties: TableProperties
+  /** How data files, statistics and partition values name columns. */
+  readonly mapping: MappingMode
   private readonly deps: LogDependencies
   private readonly log: TableLog
 
@@ -58,11 +61,12 @@ export class Snapshot {
     this.schema = parseSchema(metadata.schemaString)
     this.partitionColumns = metadata.partitionColumns
     this.properties = tableProperties(metadata.configuration)
+    this.mapping = mappingMode(protocol, metadata)
   }
 
-  /** The types that pruning conditions see; they can be newer than this snapshot's own. */
-  get prunableSchema(): StructType {
-    return this.log.shape.schema
+  /** The columns that pruning conditions see; they can be newer than this snapshot's own. */
+  get prunable(): RelationShape {
+    return this.log.shape
   }
 
   /**

@@ -176,15 +176,15 @@ describe('a log that is followed', () => {
           protocol: {
             minReaderVersion: 3,
             minWriterVersion: 7,
-            readerFeatures: ['deletionVectors'],
-            writerFeatures: ['deletionVectors'],
+            readerFeatures: ['fromTheFuture'],
+            writerFeatures: ['fromTheFuture'],
           },
         },
       ],
     ],
     [
-      'column mapping',
-      [{ protocol: { minReaderVersion: 2, minWriterVersion: 5 } }, metadata({ 'delta.columnMapping.mode': 'name' })],
+      'a column mapping of an unknown kind',
+      [{ protocol: { minReaderVersion: 2, minWriterVersion: 5 } }, metadata({ 'delta.columnMapping.mode': 'other' })],
     ],
   ] as const)('is refused when a commit brings %s', async (_, actions) => {
     const store = new MemoryStore()

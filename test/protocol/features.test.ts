@@ -66,6 +66,8 @@ describe('reading', () => {
     ['writer-only features that are not known', listed([], ['rowTracking', 'fromTheFuture']), {}],
     ['a writer version from the future', legacy(1, 9), {}],
     ['column mapping that is listed and off', listed(['columnMapping']), {}],
+    ['column mapping by name', legacy(2, 5), { 'delta.columnMapping.mode': 'name' }],
+    ['column mapping by id', listed(['columnMapping']), { 'delta.columnMapping.mode': 'id' }],
     ['another name of a feature', listed(['timestampWithoutTimezone']), {}],
     [
       'writer version 7 beside reader version 2',
@@ -79,8 +81,6 @@ describe('reading', () => {
   it.each<[string, Protocol, Record<string, string>, string]>([
     ['a version from the future', legacy(99, 99), {}, 'reader version 99'],
     ['unknown features, by name', listed(['timestampNtz', 'x', 'y']), {}, 'x, y'],
-    ['column mapping', legacy(2, 5), { 'delta.columnMapping.mode': 'name' }, 'columnMapping'],
-    ['column mapping by id', legacy(2, 7), { 'delta.columnMapping.mode': 'id' }, 'columnMapping'],
   ])('is refused for %s', (_, protocol, configuration, features) => {
     expect(() => checkReadable(protocol, metadata(configuration))).toThrow(refusal(features))
     expect(() => checkWritable(protocol, metadata(configuration))).toThrow(refusal(features))

@@ -1,0 +1,94 @@
+import { ident, literal } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import { type MappingMode, physicalType } from '../protocol/column-mapping.js'
+import { charLength, type DataType, isStruct, mentions, type StructField } from '../protocol/schema.js'
+import { isFiner, typeChanges } from '../protocol/type-changes.js'
+
+/**
+ * A column of data files, read under its type with physical names, as the table has it: nested names become logical,
+ * variants whole, CHAR values as long as their type.
+ *
+ * Filters still go down to the reader through it, except on values that were widened into a finer type.
+ */
+export function columnSql(field: StructField, value: string, mode: MappingMode): string {
+  const given = logical(field.type, physicalType(field.type, mode), value, 0)
+  const length = charLength(field)
+  if (length !== undefined) return padded(given, length)
+  // DuckDB brings the constant of a filter down to the type of the file, which finds 1.4 among whole numbers; it cannot
+  // where the column stands inside a function.
+  return typeof field.type === 'string' && typeChanges(field).some(isFiner) ? `greatest(${given})` : given
+}
+
+export function padded(text: string, length: number): string {
+  return `CASE WHEN length(${text}) < ${length} THEN rpad(${text}, ${length}, ' ') ELSE ${text} END`
+}
+
+function logical(type: DataType, physical: DataType, value: string, depth: number): string {
+  if (mentions(type, 'variant')) return rebuilt(type, physical, value, depth)
+  const names = renames(type, physical)
+  return names ? `remap_struct(${value}, NULL::${duckdbType(type)}, ${names}, NULL)` : value
+}
+
+/** The names of a nested value as `remap_struct` takes them; `undefined` where both types have the same. */
+function renames(type: DataType, physical: DataType): string | undefined {
+  if (typeof type === 'string' || typeof physical === 'string') return undefined
+  const below = parts(type).map(([name, inner], index) => {
+    const [physicalName, physicalInner] = parts(physical)[index] ?? [name, inner]
+    const nested = renames(inner, physicalInner)
+    return {
+      isSame: name === physicalName && !nested,
+      text: `${literal(name)}: ${nested ? `(${literal(physicalName)}, ${nested})` : literal(physicalName)}`,
+    }
+  })
+  return below.every(({ isSame }) => isSame) ? undefined : `{${below.map(({ text }) => text).join(', ')}}`
+}
+
+/** What a nested type is made of, by the names that DuckDB has for it. */
+function parts(type: Exclude<DataType, string>): readonly (readonly [name: string, type: DataType])[] {
+  switch (type.type) {
+    case 'struct':
+      return type.fields.map((f) => [f.name, f.type])
+    case 'array':
+      return [['list', type.elementType]]
+    case 'map':
+      return [
+        ['key', type.keyType],
+        ['value', type.valueType],
+      ]
+  }
+}
+
+function rebuilt(type: DataType, physical: DataType, value: string, depth: number): string {
+  if (typeof type === 'string' || typeof physical === 'string') return type === 'variant' ? variant(value) : value
+  if (isStruct(type)) {
+    const fields = type.fields.map((f, index) => {
+      const [physicalName, physicalInner] = parts(physical)[index] ?? [f.name, f.type]
+      return `${ident(f.name)} := ${logical(f.type, physicalInner, `struct_extract(${value}, ${literal(physicalName)})`, depth)}`
+    })
+    return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${fields.join(', ')}) END`
+  }
+  const element = `"__e${depth}"`
+  const [first, second] = parts(physical).map(([, inner]) => inner)
+  if (type.type === 'array')
+    return `list_transform(${value}, lambda ${element}: ${logical(type.elementType, first ?? type.elementType, element, depth + 1)})`
+  const key = logical(type.keyType, first ?? type.keyType, `${element}.key`, depth + 1)
+  const below = logical(type.valueType, second ?? type.valueType, `${element}.value`, depth + 1)
+  return `map_from_entries(list_transform(map_entries(${value}), lambda ${element}: {'key': ${key}, 'value': ${below}}))`
+}
+
+/**
+ * Some writers leave out Parquet's own mark of a variant, whose binary parts then read as an object. Parts with such
+ * names, both bytes, the first with the header of the encoding, are a variant's.
+ */
+function variant(value: string): string {
+  const kind = `variant_typeof(${value})`
+  const bytes = (name: string) => `variant_extract(${value}, '${name}')`
+  const isUnmarked =
+    `${kind} IN ('OBJECT(metadata, value)', 'OBJECT(value, metadata)') AND variant_typeof(${bytes('metadata')}) = 'BLOB' ` +
+    `AND variant_typeof(${bytes('value')}) = 'BLOB'`
+  return (
+    `CASE WHEN ${isUnmarked} THEN variant_bytes_to_variant(${bytes('metadata')}::BLOB || ${bytes('value')}::BLOB) ` +
+    `WHEN ${kind} IN ('OBJECT(metadata, typed_value, value)', 'OBJECT(metadata, typed_value)') ` +
+    `THEN error('a shredded variant lacks the mark of its type')::VARIANT ELSE ${value} END`
+  )
+}
