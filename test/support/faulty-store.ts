@@ -14,6 +14,8 @@ export interface Fault {
   readonly when: 'before' | 'after'
   /** Only calls of a path that it matches count. Paths are relative to the outermost `FaultyStore`. */
   readonly path?: RegExp | undefined
+  /** The process dies of it: no later call does anything. */
+  readonly crash?: boolean | undefined
   /** @defaultValue `STORE_UNAVAILABLE` */
   readonly error?: (() => unknown) | undefined
 }
@@ -21,6 +23,7 @@ export interface Fault {
 interface Script {
   readonly journal: string[]
   readonly faults: { readonly fault: Fault; calls: number }[]
+  crashed: boolean
 }
 
 const WRITES: readonly StoreCall[] = ['put-if-absent', 'put', 'put-file', 'delete']
@@ -34,7 +37,7 @@ export class FaultyStore implements ObjectStore {
   constructor(inner: ObjectStore, faults: readonly Fault[] = [], parent?: FaultyStore, prefix = '') {
     this.#inner = inner
     this.#prefix = parent ? joinPath(parent.#prefix, prefix) : ''
-    this.#script = parent ? parent.#script : { journal: [], faults: faults.map((fault) => ({ fault, calls: 0 })) }
+    this.#script = parent ? parent.#script : { journal: [], faults: faults.map((fault) => ({ fault, calls: 0 })), crashed: false }
   }
 
   get uri(): string {
@@ -121,12 +124,14 @@ export class FaultyStore implements ObjectStore {
   #enter(call: StoreCall, path: string, isFull = false): Fault | undefined {
     const full = isFull ? path : joinPath(this.#prefix, path)
     this.#script.journal.push(full === '' ? call : `${call} ${full}`)
+    if (this.#script.crashed) return { nth: 0, when: 'before' }
     let due: Fault | undefined
     for (const counted of this.#script.faults) {
       if (!isMeant(counted.fault, call, full)) continue
       counted.calls++
       if (counted.calls === counted.fault.nth) due ??= counted.fault
     }
+    this.#script.crashed = due?.crash === true
     return due
   }
 }
