@@ -22,6 +22,7 @@ export type ErrorKind =
 /** Every error code, and its kind. `docs/errors.md` explains each; a test compares the two. */
 export const KIND_OF = {
   ARGUMENT_INVALID: 'invalid',
+  CONSTRAINT_VIOLATED: 'invalid',
   INPUT_FORMAT_UNKNOWN: 'invalid',
   NAME_INVALID: 'invalid',
   PARAMETER_MISSING: 'invalid',

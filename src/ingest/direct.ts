@@ -1,6 +1,7 @@
 import { isDeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import type { TableDependencies } from '../table/delta-table.js'
+import { inputFields } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageWhole } from '../table/stage.js'
 import { type Input, readerFor } from './input.js'
@@ -25,7 +26,7 @@ export async function writeDirectly(
   signal?: AbortSignal,
 ): Promise<StagedFiles | undefined> {
   if (lines === 0) return undefined
-  const { fields } = snapshot.schema
+  const fields = await inputFields(connection, snapshot.schema)
   const attempt = async (query: string) => {
     try {
       return await stageWhole(deps, connection, query, snapshot, (rows) => rows === lines, { signal })

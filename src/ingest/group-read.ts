@@ -2,6 +2,7 @@ import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
 import type { TableDependencies } from '../table/delta-table.js'
+import { inputFields } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import type { BatchId } from './batches.js'
@@ -69,7 +70,7 @@ export async function readGroup(
     for (const merged of mergeBodies(bodies)) parts.push(await spooled(deps, merged, files))
     const direct = await readDirectly(deps, connection, snapshot, parts)
     if (direct) return direct
-    const staged = await stageParts(connection, deps.spool, parts, snapshot.schema.fields)
+    const staged = await stageParts(connection, deps.spool, parts, await inputFields(connection, snapshot.schema))
     try {
       for (const { owner, error } of staged.failed) owner.reject(error)
       const taken: OwnedRows<Waiting>[] = []

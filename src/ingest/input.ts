@@ -6,6 +6,7 @@ import type { Spool } from '../engine/spool.js'
 import { globLiteral } from '../engine/sql-text.js'
 import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
+import type { InputField } from '../table/row-columns.js'
 import { type CsvDialect, csvDialect } from './csv-text.js'
 import type { InputFormat } from './formats.js'
 import { LineMeter } from './line-meter.js'
@@ -103,7 +104,7 @@ export async function openArrow(connection: Connection, spool: Spool, data: Arro
 }
 
 /** How the lines of an input become rows of a table with these fields. */
-export function readerFor(input: Input, fields: readonly StructField[]): RowReader {
+export function readerFor(input: Input, fields: readonly InputField[]): RowReader {
   const [file = ''] = input.files
   switch (input.format) {
     case 'ndjson':

@@ -2,6 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { inputFields } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
@@ -41,11 +42,11 @@ export interface LoadResult {
  */
 export async function loadInput(table: DeltaTable, input: Input, options: LoadOptions): Promise<LoadResult> {
   const { snapshot } = await table.transaction(undefined, { signal: options.signal })
-  const { fields } = snapshot.schema
-  const reader = readerFor(input, fields)
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
     const direct = await loadDirectly(table, snapshot, connection, input, options)
     if (direct) return direct
+    const fields = await inputFields(connection, snapshot.schema)
+    const reader = readerFor(input, fields)
     const staged = await stageRows(connection, reader, fields, input.format, options.signal)
     try {
       return await commitStaged(table, snapshot, connection, staged, reader.firstLine, options)

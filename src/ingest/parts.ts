@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { DeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
-import type { StructField } from '../protocol/schema.js'
+import type { InputField } from '../table/row-columns.js'
 import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
 import { openInput, readerFor } from './input.js'
@@ -114,7 +114,7 @@ export async function stageParts<Owner>(
   session: Connection,
   spool: Spool,
   parts: readonly Part<Owner>[],
-  fields: readonly StructField[],
+  fields: readonly InputField[],
 ): Promise<StagedParts<Owner>> {
   const owned: OwnedRows<Owner>[] = []
   const failed: { owner: Owner; error: unknown }[] = []
@@ -160,7 +160,7 @@ export async function stageParts<Owner>(
   }
 }
 
-async function readPart<Owner>(session: Connection, spool: Spool, part: Part<Owner>, fields: readonly StructField[]) {
+async function readPart<Owner>(session: Connection, spool: Spool, part: Part<Owner>, fields: readonly InputField[]) {
   const input = await openInput(session, spool, part.format, part.path)
   try {
     const rows = await stageRows(session, readerFor(input, fields), fields, input.format)

@@ -1,6 +1,6 @@
 import { globLiteral, ident, literal, literalList } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
-import type { StructField } from '../protocol/schema.js'
+import type { InputField } from '../table/row-columns.js'
 
 /**
  * The typed reader follows nested values down the engine's stack, past whose end lies the end of the process. A line this
@@ -29,12 +29,13 @@ const FITTING: Readonly<Record<string, (text: string, type: string) => string>> 
  * or whose values are written otherwise than the reader is sure of, is left out; malformed text fails the query.
  *
  * @param firstFields the fields of the first line: lines that have the same ones in the same order are read faster.
- * @returns `undefined` when the first line has fields that are not the table's, and for a table with other columns.
+ * @returns `undefined` when the first line has fields that are not the table's, and for a table with other columns or
+ * defaults.
  */
-export function plainRows(file: string, fields: readonly StructField[], firstFields: readonly string[]): string | undefined {
+export function plainRows(file: string, fields: readonly InputField[], firstFields: readonly string[]): string | undefined {
   const names = fields.map((f) => f.name)
   if (!firstFields.every((name) => names.includes(name))) return undefined
-  if (!fields.every(({ type }) => typeof type === 'string' && type in FITTING)) return undefined
+  if (!fields.every(({ type, missing }) => typeof type === 'string' && type in FITTING && missing === undefined)) return undefined
   const order = [...firstFields, ...names.filter((name) => !firstFields.includes(name))]
   const source =
     `read_json(${globLiteral(file)}, format = 'newline_delimited', compression = 'uncompressed', hive_partitioning = false, ` +

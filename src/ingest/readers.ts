@@ -2,6 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
 import { duckdbType, jsonStructure } from '../engine/types.js'
 import { type DataType, field, type StructField } from '../protocol/schema.js'
+import type { InputField } from '../table/row-columns.js'
 import { type CsvDialect, csvLineOf, csvLinesOf } from './csv-text.js'
 import type { InputFormat } from './formats.js'
 
@@ -41,31 +42,32 @@ export function lines(file: string): string {
  *
  * @param firstFields the first line's fields, all of them the table's.
  */
-export function ndjsonReader(file: string, fields: readonly StructField[], firstFields: readonly string[]): RowReader {
+export function ndjsonReader(file: string, fields: readonly InputField[], firstFields: readonly string[]): RowReader {
   return jsonReader(`SELECT line FROM ${lines(file)}`, fields, firstFields)
 }
 
 /** One JSON array of objects, or one object. */
-export function jsonArrayReader(file: string, fields: readonly StructField[], firstFields: readonly string[]): RowReader {
+export function jsonArrayReader(file: string, fields: readonly InputField[], firstFields: readonly string[]): RowReader {
   const objects = `SELECT json::VARCHAR AS line FROM read_json_objects(${globLiteral(file)}, maximum_object_size = ${LINE_BYTES_MAX})`
   return jsonReader(objects, fields, firstFields)
 }
 
-function jsonReader(linesQuery: string, fields: readonly StructField[], firstFields: readonly string[]): RowReader {
+function jsonReader(linesQuery: string, fields: readonly InputField[], firstFields: readonly string[]): RowReader {
   const present = fields.filter((f) => firstFields.includes(f.name))
   const names = literal(JSON.stringify(fields.map((f) => f.name)))
   const strict = (line: string, some: readonly StructField[]) =>
     `TRY(CASE WHEN ${nestedAreKnown(line, fields)} THEN json_transform_strict(${line}, ${literal(jsonStructure(some.map(asText)))}) END)`
   const s = `CASE WHEN TRY(len(json_keys(line))) = ${present.length} THEN ${strict('line', present)} END`
-  const first = present.length === 0 ? `NULL::${rowType(fields)}` : rowOf(fields, present)
-  // What a line does not mention is NULL.
+  const first = present.length === 0 ? `NULL::${rowType(fields)}` : rowOf(fields, (f) => (present.includes(f) ? 'true' : 'false'))
+  const isNamed = (f: InputField) => (f.missing === undefined ? 'true' : `list_contains(keys, ${literal(f.name)})`)
+  // What a line does not mention is read as NULL.
   const missing = `array_to_string(list_transform(list_filter(${names}::JSON::VARCHAR[], lambda name: NOT list_contains(keys, name)), lambda name: to_json(name)::VARCHAR || ':null'), ',')`
   const rest = "substr(ltrim(raw, ' ' || chr(9) || chr(10) || chr(13)), 2)"
   const filled = `CASE WHEN keys IS NULL THEN NULL WHEN len(keys) = 0 THEN '{' || ${missing} || '}' WHEN ${missing} = '' THEN raw ELSE '{' || ${missing} || ',' || ${rest} END`
   return {
     sql: `SELECT r, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${first} AS r FROM (SELECT line, ${present.length === 0 ? 'NULL' : s} AS s FROM (${linesQuery})))`,
     secondChance: (lines) =>
-      `SELECT place, raw, ${rowOf(fields, fields)} AS r FROM (SELECT place, raw, ${strict('filled', fields)} AS s FROM (SELECT place, raw, ${filled} AS filled FROM (` +
+      `SELECT place, raw, ${rowOf(fields, isNamed)} AS r FROM (SELECT place, raw, keys, ${strict('filled', fields)} AS s FROM (SELECT place, raw, keys, ${filled} AS filled FROM (` +
       `SELECT place, raw, CASE WHEN type = 'OBJECT' AND list_has_all(${names}::JSON::VARCHAR[], keys) THEN keys END AS keys FROM (` +
       // One thing inside each TRY: what stands in it twice, the engine works out before and outside of it.
       `SELECT place, raw, TRY(json_type(raw)) AS type, TRY(json_keys(raw)) AS keys FROM (${lines})))))`,
@@ -73,16 +75,37 @@ function jsonReader(linesQuery: string, fields: readonly StructField[], firstFie
   }
 }
 
-/** A row out of `s`, a struct of the fields that are present. NULL where a value does not fit, or one that must be there is not. */
-function rowOf(fields: readonly StructField[], present: readonly StructField[]): string {
-  const members = fields.map(
-    (f) => `${ident(f.name)} := ${present.includes(f) ? textOrValue(f, `s.${ident(f.name)}`) : `NULL::${duckdbType(f.type)}`}`,
-  )
-  const wholes = present.filter(isWhole).map((f) => fitsWhole(`s.${ident(f.name)}`, f))
-  const required = fields
-    .filter((f) => !f.nullable)
-    .map((f) => (present.includes(f) ? `s.${ident(f.name)} IS NOT NULL` : 'false'))
-  return `CASE WHEN ${['s IS NOT NULL', ...required, ...wholes].join(' AND ')} THEN struct_pack(${members.join(', ')}) END`
+/**
+ * A row out of `s`, a struct of the fields that are present. NULL where a value does not fit, or one that must be there is not.
+ *
+ * @param isPresent the condition that a line has the field: `true`, `false`, or one to look at for each line.
+ */
+function rowOf(fields: readonly InputField[], isPresent: (f: InputField) => string): string {
+  const members: string[] = []
+  const conditions = ['s IS NOT NULL']
+  for (const f of fields) {
+    const present = isPresent(f)
+    const value = `s.${ident(f.name)}`
+    const given = present === 'false' ? missingOf(f) : textOrValue(f, value)
+    members.push(
+      `${ident(f.name)} := ${present === 'true' || present === 'false' ? given : `CASE WHEN ${present} THEN ${given} ELSE ${missingOf(f)} END`}`,
+    )
+    if (present !== 'false' && isWhole(f)) conditions.push(fitsWhole(value, f))
+    if (f.nullable) continue
+    if (present === 'true') conditions.push(`${value} IS NOT NULL`)
+    else if (f.missing === undefined) conditions.push('false')
+    else if (present !== 'false') conditions.push(`(NOT ${present} OR ${value} IS NOT NULL)`)
+  }
+  return `CASE WHEN ${conditions.join(' AND ')} THEN struct_pack(${members.join(', ')}) END`
+}
+
+function missingOf(f: InputField): string {
+  return f.missing ?? `NULL::${duckdbType(f.type)}`
+}
+
+/** Columns that must be there, and have no default. */
+function required(fields: readonly InputField[], present: readonly string[]): readonly InputField[] {
+  return fields.filter((f) => !f.nullable && (present.includes(f.name) || f.missing === undefined))
 }
 
 /** The engine rounds 1.5 to a whole number, and takes true for 1. So whole numbers come as text, and are looked at. */
@@ -154,7 +177,7 @@ const GROUPS = ['address', 'ident', 'remote_user', 'time', 'request', 'status', 
  * A web server's access log. `-` is NULL; the request splits into method, path, query and protocol, and one that has
  * no such parts is kept whole as the path.
  */
-export function accessLogReader(file: string, fields: readonly StructField[], format: 'clf' | 'combined'): RowReader {
+export function accessLogReader(file: string, fields: readonly InputField[], format: 'clf' | 'combined'): RowReader {
   const pattern = format === 'clf' ? `${COMMON}\\s*$` : `${COMMON} ${QUOTED} ${QUOTED}\\s*$`
   const groups = format === 'clf' ? GROUPS : [...GROUPS, 'referrer', 'user_agent']
   const value = (name: string) => `nullif(m.${ident(name)}, '-')`
@@ -172,9 +195,9 @@ export function accessLogReader(file: string, fields: readonly StructField[], fo
     user_agent: format === 'clf' ? 'NULL' : value('user_agent'),
   }
   const request = `regexp_extract(m.request, '^([A-Z]+) ([^ ?]+)(?:\\?(\\S*))?(?: (HTTP/[0-9.]+))?$', ['method', 'path', 'query', 'protocol'])`
-  const members = fields.map((f) => `${ident(f.name)} := (${parsed[f.name] ?? 'NULL'})::${duckdbType(f.type)}`)
-  const required = fields.filter((f) => !f.nullable).map((f) => ` AND (${parsed[f.name] ?? 'NULL'}) IS NOT NULL`)
-  const r = `CASE WHEN matched AND t IS NOT NULL${required.join('')} THEN struct_pack(${members.join(', ')}) END`
+  const members = fields.map((f) => `${ident(f.name)} := (${parsed[f.name] ?? missingOf(f)})::${duckdbType(f.type)}`)
+  const there = required(fields, Object.keys(parsed)).map((f) => ` AND (${parsed[f.name] ?? 'NULL'}) IS NOT NULL`)
+  const r = `CASE WHEN matched AND t IS NOT NULL${there.join('')} THEN struct_pack(${members.join(', ')}) END`
   return {
     sql:
       `SELECT r, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${r} AS r FROM (SELECT *, ${request} AS q, ` +
@@ -185,12 +208,12 @@ export function accessLogReader(file: string, fields: readonly StructField[], fo
 }
 
 /** Comma-separated values with a header. Empty is NULL. */
-export function csvReader(file: string, fields: readonly StructField[], dialect: CsvDialect): RowReader {
+export function csvReader(file: string, fields: readonly InputField[], dialect: CsvDialect): RowReader {
   const { header } = dialect
   if (header.length === 0) return { sql: `SELECT NULL::${rowType(fields)} AS r, NULL::VARCHAR AS raw WHERE false`, firstLine: 1 }
   const members = fields.map((f) => {
     const type = duckdbType(f.type)
-    return `${ident(f.name)} := ${header.includes(f.name) ? `TRY_CAST(${ident(f.name)} AS ${type})` : `NULL::${type}`}`
+    return `${ident(f.name)} := ${header.includes(f.name) ? `TRY_CAST(${ident(f.name)} AS ${type})` : missingOf(f)}`
   })
   const given = fields.filter((f) => header.includes(f.name) && f.type !== 'string')
   const misfits = given.map((f) =>
@@ -198,7 +221,7 @@ export function csvReader(file: string, fields: readonly StructField[], dialect:
       ? `NOT ${fitsWhole(ident(f.name), f)}`
       : `(${ident(f.name)} IS NOT NULL AND TRY_CAST(${ident(f.name)} AS ${duckdbType(f.type)}) IS NULL)`,
   )
-  const missing = fields.filter((f) => !f.nullable).map((f) => (header.includes(f.name) ? `${ident(f.name)} IS NULL` : 'true'))
+  const missing = required(fields, header).map((f) => (header.includes(f.name) ? `${ident(f.name)} IS NULL` : 'true'))
   const bad = [...misfits, ...missing].join(' OR ') || 'false'
   const raw = `array_to_string([${header.map((name) => `coalesce(${ident(name)}, '')`).join(', ')}], ${literal(dialect.delimiter)})`
   return {
@@ -224,11 +247,13 @@ export function csvOptions({ delimiter, blankLines }: CsvDialect): string {
 }
 
 /** Parquet files; types are cast where that loses nothing. */
-export function parquetReader(files: readonly string[], fields: readonly StructField[], present: readonly string[]): RowReader {
+export function parquetReader(files: readonly string[], fields: readonly InputField[], present: readonly string[]): RowReader {
   const given = fields.filter((f) => present.includes(f.name))
-  const members = fields.map((f) => `${ident(f.name)} := ${given.includes(f) ? ident(f.name) : 'NULL'}::${duckdbType(f.type)}`)
+  const members = fields.map(
+    (f) => `${ident(f.name)} := ${given.includes(f) ? ident(f.name) : missingOf(f)}::${duckdbType(f.type)}`,
+  )
   const misfits = given.filter(isWhole).map((f) => `${ident(f.name)}::${duckdbType(f.type)} <> ${ident(f.name)}`)
-  const missing = fields.filter((f) => !f.nullable).map((f) => (given.includes(f) ? `${ident(f.name)} IS NULL` : 'true'))
+  const missing = required(fields, present).map((f) => (given.includes(f) ? `${ident(f.name)} IS NULL` : 'true'))
   const conditions = [...misfits, ...missing].map((condition) => `coalesce(${condition}, false)`).join(' OR ')
   const row = `struct_pack(${members.join(', ')})`
   const sql =

@@ -5,6 +5,7 @@ import { canonicalProperties, checkNewProperties, tableProperties } from '../pro
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
 import { checkNames, type DataType, field, findField, isStruct, type StructField, type StructType } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
+import { checkRules } from '../table/check-rules.js'
 import { commitInfoOf, type Operation } from '../table/commit-info.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { StageTarget } from '../table/stage.js'
@@ -61,9 +62,6 @@ export function checkDesign(design: TableDesign): CheckedDesign {
           hint: 'such names need column mapping, which this table does not have: choose another name',
         },
       )
-  for (const { name, nullable, type } of fields)
-    if (!nullable && typeof type !== 'string')
-      throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep NOT NULL on arrays, maps and structs', { column: name })
   const schema: StructType = { type: 'struct', fields }
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))
   if (new Set(partitionColumns).size !== partitionColumns.length)
@@ -92,7 +90,8 @@ export async function createDeltaTable(
   files: readonly Action[] = [],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const { clock, random } = table.deps
+  const { clock, database, random } = table.deps
+  await database.use((connection) => checkRules(connection, design.schema, design.properties))
   const now = clock.now()
   const tracked = design.properties.rowTracking
     ? {

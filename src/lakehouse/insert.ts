@@ -1,6 +1,5 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
-import { duckdbType } from '../engine/types.js'
 import { type BatchId, findFirstResult } from '../ingest/batches.js'
 import { commitRows, type LoadedPart, replayedPart } from '../ingest/load.js'
 import type { StructField } from '../protocol/schema.js'
@@ -12,7 +11,8 @@ import { type ReadyQuery, type RunContext, type RunRequest, readyQuery } from '.
 /**
  * INSERT INTO … query: the rows go from the query to Parquet inside the engine.
  *
- * Without column names the query's columns are the table's, in order; columns that are not named are NULL.
+ * Without column names the query's columns are the table's, in order; columns that are not named get their default or are
+ * computed, and are NULL otherwise.
  *
  * @throws {DeltaError} `SCHEMA_MISMATCH` when the counts differ or a name is unknown.
  */
@@ -48,12 +48,9 @@ export async function stageQuery(
   targets: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<StagedFiles> {
-  const given = target.schema.fields.map((field) => {
-    const index = targets.indexOf(field.name)
-    return `${index < 0 ? `NULL::${duckdbType(field.type)}` : `c${index}`} AS ${ident(field.name)}`
-  })
+  const given = targets.map((name, index) => `c${index} AS ${ident(name)}`)
   const query = `SELECT ${given.join(', ')} FROM (${ready.plan.text}\n) AS q(${targets.map((_, index) => `c${index}`).join(', ')})`
-  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal })
+  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal, given: targets })
 }
 
 function targetColumns(fields: readonly StructField[], columns: readonly string[] | undefined, given: number): readonly string[] {

@@ -4,6 +4,8 @@ import { isTrue } from './table-features.js'
 /** The table properties that this library acts on. @see PROTOCOL.md#table-properties */
 export interface TableProperties {
   readonly appendOnly: boolean
+  /** Conditions that hold for every row, as Spark SQL, by name. */
+  readonly constraints: ReadonlyMap<string, string>
   /** How far writers must look at each other: `WriteSerializable` unless the table says otherwise. */
   readonly isolationLevel: 'Serializable' | 'WriteSerializable'
 
@@ -85,6 +87,11 @@ export function tableProperties(configuration: Readonly<Record<string, string>>)
   const enablementVersion = integer('inCommitTimestampEnablementVersion', -1, 0)
   return {
     appendOnly: flag('appendOnly'),
+    constraints: new Map(
+      Object.entries(configuration).flatMap(([key, expression]) =>
+        key.startsWith(CONSTRAINT) ? [[key.slice(CONSTRAINT.length), expression] as const] : [],
+      ),
+    ),
     isolationLevel: choice('isolationLevel', ISOLATION_LEVELS) ?? 'WriteSerializable',
     checkpointInterval: integer('checkpointInterval', 10, 1),
     checkpointPolicy: choice('checkpointPolicy', CHECKPOINT_POLICIES) ?? 'classic',
@@ -150,7 +157,7 @@ export function canonicalKey(given: string): string {
 export function checkNewProperties(configuration: Readonly<Record<string, string>>): void {
   for (const [key, value] of Object.entries(configuration)) {
     if (!key.startsWith('delta.')) continue
-    if (key.startsWith('delta.constraints.'))
+    if (key.startsWith(CONSTRAINT))
       throw refusedProperty(key, 'a constraint is no property to be set', 'use CONSTRAINT … CHECK (…) instead')
     if (SET_BY_TABLE.has(key)) throw refusedProperty(key, 'the table sets this property itself')
     const valid = key.startsWith('delta.feature.') ? isRequest : KNOWN[key]
@@ -165,6 +172,7 @@ function refusedProperty(property: string, message: string, hint?: string): Delt
   return new DeltaError('ARGUMENT_INVALID', message, { property }, { hint })
 }
 
+const CONSTRAINT = 'delta.constraints.'
 const ISOLATION_LEVELS = ['Serializable', 'WriteSerializable'] as const
 const CHECKPOINT_POLICIES = ['classic', 'v2'] as const
 const MAPPING_MODES = ['none', 'name', 'id'] as const

@@ -46,7 +46,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 1, writer: 2 },
     activeWhen: hasColumnKey('delta.invariants'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'NOT NULL, and conditions on a column',
   },
   {
@@ -55,7 +55,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 1, writer: 3 },
     activeWhen: ({ configuration }) => Object.keys(configuration).some((key) => key.startsWith('delta.constraints.')),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'CHECK constraints',
   },
   {
@@ -73,7 +73,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 1, writer: 4 },
     activeWhen: hasColumnKey('delta.generationExpression'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'columns computed from others',
   },
   {
@@ -99,7 +99,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     kind: 'writer',
     activeWhen: hasColumnKey('CURRENT_DEFAULT'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'values for columns that are not given',
   },
   {

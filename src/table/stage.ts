@@ -1,16 +1,17 @@
-import { DeltaError } from '../base/errors.js'
 import type { Connection, Parameters } from '../engine/database.js'
 import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
 import { ident } from '../engine/sql-text.js'
-import { duckdbType } from '../engine/types.js'
 import type { AddFile } from '../protocol/actions.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { TableProperties } from '../protocol/properties.js'
-import { isStruct, type StructType } from '../protocol/schema.js'
+import type { StructType } from '../protocol/schema.js'
 import { formatStats, leafKey } from '../protocol/stats.js'
 import type { TableDependencies } from './delta-table.js'
 import { markFresh } from './fresh-files.js'
+import { broken, guarded, violation } from './row-checks.js'
+import { completeRows } from './row-columns.js'
+import { type RowRule, rowRules } from './row-rules.js'
 
 /** Where staged files are to belong. */
 export interface StageTarget {
@@ -27,6 +28,8 @@ export interface StageOptions {
   /** Begin a new file at about this size, in bytes. */
   readonly fileSizeBytes?: number | undefined
   readonly params?: Parameters | undefined
+  /** The columns that the query gives, where it is not all: others get their default, or are computed. */
+  readonly given?: readonly string[] | undefined
 }
 
 /** Files that are durable in the store, and in no version yet. */
@@ -42,7 +45,8 @@ export interface StagedFiles {
  *
  * A failure leaves no file of this machine behind; files already in the store belong to no version, and VACUUM takes them.
  *
- * @throws {DeltaError} `VALUE_NULL` for a NULL in a column that takes none.
+ * @throws {DeltaError} `VALUE_NULL` for a NULL where the table takes none, `CONSTRAINT_VIOLATED` for rows that break a rule
+ * of it, each with `rows` and `examples`; `FEATURE_UNSUPPORTED` for a rule that is not computed here as in Spark.
  */
 export async function stageFiles(
   deps: TableDependencies,
@@ -82,17 +86,24 @@ async function stage(
   const codec = options.codec ?? 'snappy'
   const spooled = deps.spool.file('parquet')
   try {
-    const columns = target.schema.fields.map((f) => `${ident(f.name)}::${duckdbType(f.type)} AS ${ident(f.name)}`)
-    const written = await writeParquet(connection, `SELECT ${columns.join(', ')} FROM (${query})`, spooled, {
+    const { schema, properties } = target
+    // Rows that only move have kept the rules already.
+    const rules = options.dataChange === false ? [] : await rowRules(connection, schema, properties)
+    const complete = await completeRows(connection, query, schema, options.given)
+    const { params, signal } = options
+    const written = await writeParquet(connection, guarded(complete, schema.fields, rules), spooled, {
       codec,
       partitionBy: target.partitionColumns,
       fileSizeBytes: options.fileSizeBytes,
-      signal: options.signal,
-      params: options.params,
+      signal,
+      params,
+    }).catch(async (error: unknown) => {
+      throw (await violation(connection, error, complete, rules, { params, signal })) ?? error
     })
     const rows = written.reduce((sum, file) => sum + file.rows, 0)
     if (!isWanted(rows)) return undefined
-    for (const file of written) checkNotNull(target, file)
+    const nulls = nullsFound(target, written)
+    if (nulls) throw await broken(connection, nulls.rule, complete, nulls.rows, { params, signal })
     const adds: AddFile[] = []
     for (const file of written) adds.push(await store(deps, target, file, codec, options))
     return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0) }
@@ -130,16 +141,16 @@ async function store(
 }
 
 /** The writer counted NULLs on its way, so the check costs no pass of its own. */
-function checkNotNull(target: StageTarget, file: WrittenFile): void {
+function nullsFound(target: StageTarget, files: readonly WrittenFile[]): { rule: RowRule; rows: number } | undefined {
   for (const { name, nullable, type } of target.schema.fields) {
-    if (nullable) continue
+    if (nullable || typeof type !== 'string') continue
     const partitioned = target.partitionColumns.includes(name)
     // An empty text has no place in a partition's values: it reads as NULL.
-    const nulls = partitioned ? Number(!file.partition[name]) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
-    if (nulls > 0 && !isStruct(type))
-      throw new DeltaError('VALUE_NULL', 'a column that takes no NULL got one', {
-        column: name,
-        rows: partitioned ? file.rows : nulls,
-      })
+    const violated = partitioned && type === 'string' ? `nullif(${ident(name)}, '') IS NULL` : `${ident(name)} IS NULL`
+    const inFile = (file: WrittenFile) =>
+      partitioned ? (file.partition[name] ? 0 : file.rows) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
+    const rows = files.reduce((sum, file) => sum + inFile(file), 0)
+    if (rows > 0) return { rule: { kind: 'notNull', name, expression: `${name} IS NOT NULL`, violated }, rows }
   }
+  return undefined
 }

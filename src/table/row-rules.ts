@@ -1,0 +1,133 @@
+import { DeltaError } from '../base/errors.js'
+import type { Connection } from '../engine/database.js'
+import { sparkExpression } from '../engine/spark-expression.js'
+import { ident } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
+import type { TableProperties } from '../protocol/properties.js'
+import { type DataType, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+import { featureUse } from '../protocol/table-features.js'
+
+/** A rule that rows are held to. */
+export interface RowRule {
+  readonly kind: 'constraint' | 'notNull'
+  /** The constraint, or the column's path. */
+  readonly name: string
+  readonly expression: string
+  /** The engine's condition over a table's row that is true just when it breaks the rule. */
+  readonly violated: string
+}
+
+/**
+ * The rules that rows of a table must keep, beyond NOT NULL of plain columns. A condition that comes out as NULL is broken.
+ *
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a condition that is not computed here as in Spark.
+ */
+export async function rowRules(
+  connection: Connection,
+  { fields }: StructType,
+  properties: Pick<TableProperties, 'constraints'>,
+): Promise<readonly RowRule[]> {
+  const inner = featureUse({ type: 'struct', fields }, {}).fields.find((f) => !fields.includes(f) && invariantOf(f.metadata))
+  if (inner)
+    throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep an invariant of a field inside a struct', {
+      field: inner.name,
+    })
+  const rules: RowRule[] = []
+  for (const { name, type, nullable, metadata } of fields) {
+    if (!nullable && typeof type !== 'string') rules.push(notNull(name, `${ident(name)} IS NULL`))
+    for (const [path, violated] of nestedNulls(type, ident(name), name)) rules.push(notNull(path, violated))
+    const limit = textLimit(metadata)
+    if (limit !== undefined)
+      rules.push({
+        kind: 'constraint',
+        name: `length of ${name}`,
+        expression: `length(${name}) <= ${limit}`,
+        violated: `length(${ident(name)}) > ${limit}`,
+      })
+    const invariant = invariantOf(metadata)
+    if (invariant !== undefined) rules.push(await condition(connection, `invariant of ${name}`, invariant, fields))
+    const generation = generationOf(metadata)
+    if (generation !== undefined)
+      rules.push({
+        kind: 'constraint',
+        name: `generated column ${name}`,
+        expression: `${name} <=> ${generation}`,
+        violated: `${ident(name)} IS DISTINCT FROM ${await generatedSql(connection, { name, type, generation }, fields)}`,
+      })
+  }
+  for (const [name, expression] of properties.constraints) rules.push(await condition(connection, name, expression, fields))
+  return rules
+}
+
+/** What a generated column's value is computed by, in Spark SQL. */
+export function generationOf(metadata: StructField['metadata'] = {}): string | undefined {
+  const expression = metadata['delta.generationExpression']
+  return typeof expression === 'string' ? expression : undefined
+}
+
+/** A generated column's value in the engine's SQL. */
+export async function generatedSql(
+  connection: Connection,
+  { type, generation }: { readonly name: string; readonly type: DataType; readonly generation: string },
+  fields: readonly StructField[],
+): Promise<string> {
+  const { sql } = await sparkExpression(connection, generation, fields)
+  return `CAST(${sql} AS ${duckdbType(type)})`
+}
+
+/** How many characters a CHAR or VARCHAR column takes. */
+export function textLimit(metadata: StructField['metadata'] = {}): number | undefined {
+  const match = /^(?:var)?char\((\d+)\)$/.exec(String(metadata['__CHAR_VARCHAR_TYPE_STRING'] ?? ''))
+  return match ? Number(match[1]) : undefined
+}
+
+/** @see PROTOCOL.md#column-invariants */
+function invariantOf(metadata: StructField['metadata'] = {}): string | undefined {
+  const json = metadata['delta.invariants']
+  if (typeof json !== 'string') return undefined
+  const { expression } = JSON.parse(json) as { expression?: { expression?: string } }
+  return expression?.expression
+}
+
+async function condition(
+  connection: Connection,
+  name: string,
+  expression: string,
+  fields: readonly StructField[],
+): Promise<RowRule> {
+  const { sql } = await sparkExpression(connection, expression, fields)
+  return { kind: 'constraint', name, expression, violated: `${sql} IS NOT TRUE` }
+}
+
+function notNull(name: string, violated: string): RowRule {
+  return { kind: 'notNull', name, expression: `${name} IS NOT NULL`, violated }
+}
+
+/** For each place inside a value that takes no NULL: its path, and the condition that there is one. */
+function nestedNulls(type: DataType, sql: string, path: string, depth = 0): (readonly [path: string, violated: string])[] {
+  if (typeof type === 'string') return []
+  if (isStruct(type))
+    return type.fields.flatMap((f) => {
+      const inner = `${sql}.${ident(f.name)}`
+      const here = `${path}.${f.name}`
+      const own = f.nullable ? [] : [[here, `(${sql} IS NOT NULL AND ${inner} IS NULL)`] as const]
+      return [...own, ...nestedNulls(f.type, inner, here, depth)]
+    })
+  if (type.type === 'map')
+    return [
+      ...nestedNulls({ type: 'array', elementType: type.keyType, containsNull: true }, `map_keys(${sql})`, `${path}.key`, depth),
+      ...nestedNulls(
+        { type: 'array', elementType: type.valueType, containsNull: type.valueContainsNull },
+        `map_values(${sql})`,
+        `${path}.value`,
+        depth,
+      ),
+    ]
+  const element = `e${depth}`
+  const own = type.containsNull ? [] : [[path, `coalesce(list_count(${sql}) < len(${sql}), false)`] as const]
+  const inner = nestedNulls(type.elementType, element, path, depth + 1)
+  const many = inner.map(
+    ([at, violated]) => [at, `coalesce(len(list_filter(${sql}, lambda ${element}: ${violated})) > 0, false)`] as const,
+  )
+  return [...own, ...many]
+}
