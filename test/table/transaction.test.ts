@@ -140,7 +140,6 @@ describe('a table that asks for more than this library keeps', () => {
       'change data',
       [{ protocol: { minReaderVersion: 1, minWriterVersion: 4 } }, metadata({ 'delta.enableChangeDataFeed': 'true' })],
     ],
-    ['constraints', [{ protocol: { minReaderVersion: 1, minWriterVersion: 3 } }, metadata({ 'delta.constraints.c': 'id > 0' })]],
   ])('is not written to, where that is %s', async (_, first) => {
     const store = new FaultyStore(new MemoryStore())
     await writeLog(store, first)
