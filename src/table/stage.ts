@@ -87,9 +87,10 @@ async function stage(
   const spooled = deps.spool.file('parquet')
   try {
     const { schema, properties } = target
-    // Rows that only move have kept the rules already.
-    const rules = options.dataChange === false ? [] : await rowRules(connection, schema, properties)
-    const complete = await completeRows(connection, query, schema, options.given)
+    // Rows that only move are whole, and have kept the rules already.
+    const onlyMove = options.dataChange === false
+    const rules = onlyMove ? [] : await rowRules(connection, schema, properties)
+    const complete = await completeRows(connection, query, schema, onlyMove ? schema.fields.map((f) => f.name) : options.given)
     const { params, signal } = options
     const written = await writeParquet(connection, guarded(complete, schema.fields, rules), spooled, {
       codec,
