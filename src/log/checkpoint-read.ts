@@ -32,6 +32,7 @@ export const CHECKPOINT_HEAD = {
     `"schemaString" VARCHAR, "partitionColumns" VARCHAR[], "createdTime" BIGINT, "configuration" ${TEXT_MAP})`,
   txn: 'STRUCT("appId" VARCHAR, "version" BIGINT, "lastUpdated" BIGINT)',
   domainMetadata: 'STRUCT("domain" VARCHAR, "configuration" VARCHAR, "removed" BOOLEAN)',
+  checkpointMetadata: `STRUCT("version" BIGINT, "tags" ${TEXT_MAP})`,
   sidecar: `STRUCT("path" VARCHAR, "sizeInBytes" BIGINT, "modificationTime" BIGINT, "tags" ${TEXT_MAP})`,
 } as const
 
@@ -102,7 +103,8 @@ function withPartitionText(source: string, columns: readonly string[]): string {
   return `SELECT * EXCLUDE (${parsed}) REPLACE (${text} AS "partitionValues") FROM (${source})`
 }
 
-function physicalName(schema: StructType, column: string): string {
+/** The name of a column in data files, and so in what the log says about them. */
+export function physicalName(schema: StructType, column: string): string {
   const field = schema.fields.find(({ name }) => name === column)
   return String(field?.metadata?.['delta.columnMapping.physicalName'] ?? column)
 }

@@ -1,10 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { isDeltaError } from '../base/errors.js'
 import { literal } from '../engine/sql-text.js'
-import { formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../protocol/log-path.js'
-import { parseInterval, tableProperties } from '../protocol/properties.js'
-import { CHECKPOINT_HEAD } from './checkpoint-read.js'
-import { FilesRelation } from './files-relation.js'
-import { readCheckpointHint } from './last-checkpoint.js'
+import { formatLogPath, type LogPath, logFilePath, SIDECAR_FOLDER } from '../protocol/log-path.js'
+import { tableProperties } from '../protocol/properties.js'
+import { supportedFeatures } from '../protocol/table-features.js'
+import { CHECKPOINT_HEAD, type Sidecar } from './checkpoint-read.js'
+import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoint-rows.js'
+import { writeChecksum } from './checksum.js'
+import { type LastCheckpoint, pointToCheckpoint } from './last-checkpoint.js'
+import { cleanUpLog } from './log-cleanup.js'
 import { type LogDependencies, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {
@@ -14,9 +18,16 @@ export interface WrittenCheckpoint {
   readonly sizeInBytes: number
 }
 
+/** What a checkpoint holds beside files, as wrapped actions. */
+type HeadAction = { readonly [kind in keyof typeof CHECKPOINT_HEAD]?: object }
+
+/** As many file actions as a sidecar holds at most. */
+const SIDECAR_ACTIONS_MAX = 100_000
+
 /**
- * Writes the classic checkpoint of a loaded version and points `_last_checkpoint` to it, unless that already points to
- * a later one. Rows go from the files relation to Parquet inside the engine.
+ * Writes the checkpoint of a loaded version and points `_last_checkpoint` to it, unless that already points to a later
+ * one: a v2 checkpoint with sidecars where `delta.checkpointPolicy` is `v2` and the feature is supported, otherwise a
+ * classic one. Rows go from the files relation to Parquet inside the engine.
  *
  * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`, and producers for its
  * `delta.setTransactionRetentionDuration`, where it has one.
@@ -38,39 +49,105 @@ export async function writeCheckpoint(
       await then.close()
     }
   }
+  const { protocol, metadata } = log.stateAt(version)
+  const properties = tableProperties(metadata.configuration)
+  const txnsAfter = nowMs - (properties.setTransactionRetentionMs ?? Number.POSITIVE_INFINITY)
+  const head: HeadAction[] = [
+    { protocol },
+    { metaData: metadata },
+    ...[...log.transactions()].flatMap((txn) => ((txn.lastUpdated ?? nowMs) > txnsAfter ? [{ txn }] : [])),
+    ...[...log.domainMetadata()].map((domainMetadata) => ({ domainMetadata })),
+  ]
+  const relation = await log.files()
+  const rows = checkpointFiles(relation, version, nowMs - properties.deletedFileRetentionMs)
+  const add = addStruct(relation, properties)
+  const isV2 = properties.checkpointPolicy === 'v2' && supportedFeatures(protocol).includes('v2Checkpoint')
+  const pointer = isV2
+    ? await writeV2(deps, version, head, rows, add, nowMs)
+    : await writeClassic(deps, version, [...headRows(head), ...fileActions(rows, add)])
+  await pointToCheckpoint(deps.store, pointer)
+  return { version, size: pointer.size, sizeInBytes: pointer.sizeInBytes }
+}
+
+async function writeClassic(deps: LogDependencies, version: number, selects: readonly string[]): Promise<LastCheckpoint> {
+  const { rows, bytes } = await copyTo(deps, logFilePath({ kind: 'checkpoint', version }), selects)
+  return { version, size: rows, sizeInBytes: bytes }
+}
+
+/** Sidecars first: a checkpoint never names a file that is not there. */
+async function writeV2(
+  deps: LogDependencies,
+  version: number,
+  head: readonly HeadAction[],
+  rows: ReturnType<typeof checkpointFiles>,
+  add: string,
+  nowMs: number,
+): Promise<LastCheckpoint> {
+  const ranges = await deps.database.rows<{ first: string; last: string; adds: bigint; actions: bigint }>(
+    fileRanges(rows, SIDECAR_ACTIONS_MAX),
+  )
+  const sidecars: Sidecar[] = []
+  for (const { first, last } of ranges) {
+    const path = `${randomUUID()}.parquet`
+    const selects = fileActions(rows, add, `rowid BETWEEN ${first} AND ${last}`)
+    const { bytes } = await copyTo(deps, `${SIDECAR_FOLDER}/${path}`, selects)
+    sidecars.push({ path, sizeInBytes: bytes, modificationTime: nowMs })
+  }
+  const sum = (numbers: readonly (number | bigint)[]) => numbers.reduce<number>((total, n) => total + Number(n), 0)
+  const [numActions, numAdds] = [sum(ranges.map(({ actions }) => actions)), sum(ranges.map(({ adds }) => adds))]
+  const sidecarBytes = sum(sidecars.map(({ sizeInBytes }) => sizeInBytes))
+  const tags = { sidecarNumActions: numActions, sidecarSizeInBytes: sidecarBytes, numOfAddFiles: numAdds }
+  const checkpointMetadata = {
+    version,
+    tags: Object.fromEntries(Object.entries(tags).map(([tag, value]) => [tag, String(value)])),
+  }
+  const nonFileActions = [...head, { checkpointMetadata }]
+  const name: LogPath = { kind: 'uuid-checkpoint', version, uuid: randomUUID(), format: 'parquet' }
+  const top = await copyTo(deps, logFilePath(name), [
+    ...headRows([...nonFileActions, ...sidecars.map((sidecar) => ({ sidecar }))]),
+    // Spark asks for the columns of file actions here too.
+    ...fileActions(rows, add, 'FALSE'),
+  ])
+  return {
+    version,
+    size: top.rows + numActions,
+    sizeInBytes: top.bytes + sidecarBytes,
+    numOfAddFiles: numAdds,
+    v2Checkpoint: {
+      path: formatLogPath(name),
+      sizeInBytes: top.bytes,
+      modificationTime: nowMs,
+      nonFileActions,
+      sidecarFiles: sidecars,
+    },
+  }
+}
+
+async function copyTo(deps: LogDependencies, path: string, selects: readonly string[]) {
   const file = deps.spool.file('parquet')
   try {
-    const { protocol, metadata } = log.stateAt(version)
-    const { name: files } = await log.files()
-    const tombstonesAfter = nowMs - tableProperties(metadata.configuration).deletedFileRetentionMs
-    const txnsAfter =
-      nowMs - (parseInterval(metadata.configuration['delta.setTransactionRetentionDuration']) ?? Number.POSITIVE_INFINITY)
-    const txns = [...log.transactions()].filter(({ lastUpdated }) => (lastUpdated ?? nowMs) > txnsAfter)
-    const rows = [
-      one('protocol', CHECKPOINT_HEAD.protocol, protocol),
-      one('metaData', CHECKPOINT_HEAD.metaData, metadata),
-      many('txn', CHECKPOINT_HEAD.txn, txns),
-      many('domainMetadata', CHECKPOINT_HEAD.domainMetadata, [...log.domainMetadata()]),
-      `SELECT ${ADD} AS add FROM ${files} WHERE ${FilesRelation.liveAt(version)}`,
-      `SELECT ${REMOVE} AS remove FROM ${files} WHERE removed_at <= ${version} AND "deletionTimestamp" > ${tombstonesAfter} ` +
-        `AND (file, dv_id IS NULL, coalesce(dv_id, '')) NOT IN (SELECT (file, dv_id IS NULL, coalesce(dv_id, '')) FROM ${files} ` +
-        `WHERE ${FilesRelation.liveAt(version)}) QUALIFY row_number() OVER (PARTITION BY file, dv_id ORDER BY removed_at DESC, rowid DESC) = 1`,
-    ]
     const [copied] = await deps.database.rows<{ count: bigint; file_size_bytes: bigint }>(
-      `COPY (${rows.join(' UNION ALL BY NAME ')}) TO ${literal(file)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`,
+      `COPY (${selects.join(' UNION ALL BY NAME ')}) TO ${literal(file)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`,
     )
-    await deps.store.putFile(`${LOG_FOLDER}/${formatLogPath({ kind: 'checkpoint', version })}`, file)
-    const written = { version, size: Number(copied?.count ?? 0), sizeInBytes: Number(copied?.file_size_bytes ?? 0) }
-    const pointed = await readCheckpointHint(deps.store)
-    if (pointed === undefined || pointed < version)
-      await deps.store.put(LAST_CHECKPOINT_PATH, Buffer.from(JSON.stringify(written)))
-    return written
+    await deps.store.putFile(path, file)
+    return { rows: Number(copied?.count ?? 0), bytes: Number(copied?.file_size_bytes ?? 0) }
   } finally {
     await deps.spool.remove(file)
   }
 }
 
-/** Writes a checkpoint where it is due, and reports a failure as an event: the commit stands either way. */
+/** A SELECT for each kind of action. */
+function headRows(actions: readonly HeadAction[]): string[] {
+  return (Object.keys(CHECKPOINT_HEAD) as (keyof typeof CHECKPOINT_HEAD)[]).flatMap((kind) => {
+    const some = actions.flatMap((action) => action[kind] ?? [])
+    const structure = literal(JSON.stringify(`${CHECKPOINT_HEAD[kind]}[]`))
+    // A classic checkpoint without producers has their column all the same, as other writers give it.
+    if (some.length === 0 && (kind === 'sidecar' || kind === 'checkpointMetadata')) return []
+    return [`SELECT unnest(json_transform(${literal(JSON.stringify(some))}::JSON, ${structure})) AS "${kind}"`]
+  })
+}
+
+/** Writes a checkpoint where it is due, and what goes with it; reports a failure as an event: the commit stands either way. */
 export async function checkpointIfDue(
   deps: LogDependencies,
   log: TableLog,
@@ -80,30 +157,15 @@ export async function checkpointIfDue(
 ): Promise<void> {
   const { metadata } = log.stateAt(version)
   if (version === 0 || version % tableProperties(metadata.configuration).checkpointInterval !== 0) return
-  try {
-    await writeCheckpoint(deps, log, version, nowMs)
-    deps.events({ type: 'checkpointed', table: deps.store.uri, version, elapsedMs: elapsed() })
-  } catch (error) {
+  const report = (what: string) => (error: unknown) => {
     if (!isDeltaError(error)) throw error
-    deps.events({ type: 'degraded', table: deps.store.uri, what: `write the checkpoint of version ${version}`, error })
+    deps.events({ type: 'degraded', table: deps.store.uri, what, error })
   }
-}
-
-const SHARED =
-  '"deletionVector" := "deletionVector", "baseRowId" := "baseRowId", "defaultRowCommitVersion" := "defaultRowCommitVersion"'
-const ADD =
-  'struct_pack("path" := "path", "partitionValues" := coalesce("partitionValues", MAP {}), "size" := "size", ' +
-  '"modificationTime" := coalesce("modificationTime", 0), "dataChange" := false, "stats" := "stats", "tags" := "tags", ' +
-  `${SHARED}, "clusteringProvider" := "clusteringProvider")`
-const REMOVE =
-  'struct_pack("path" := "path", "deletionTimestamp" := "deletionTimestamp", "dataChange" := false, ' +
-  `"extendedFileMetadata" := "extendedFileMetadata", "partitionValues" := "partitionValues", "size" := "size", ${SHARED})`
-
-function one(kind: string, type: string, action: unknown): string {
-  return many(kind, type, [action])
-}
-
-function many(kind: string, type: string, actions: readonly unknown[]): string {
-  const structure = literal(JSON.stringify(`${type}[]`))
-  return `SELECT unnest(json_transform(${literal(JSON.stringify(actions))}::JSON, ${structure})) AS "${kind}"`
+  const checkpointed = () => deps.events({ type: 'checkpointed', table: deps.store.uri, version, elapsedMs: elapsed() })
+  // Both begin at once: each takes down what the log knows of this version before the log goes on.
+  await Promise.all([
+    writeCheckpoint(deps, log, version, nowMs).then(checkpointed, report(`write the checkpoint of version ${version}`)),
+    writeChecksum(deps, log, version).catch(report(`write the checksum of version ${version}`)),
+  ])
+  await cleanUpLog(deps, log, nowMs).catch(report('clean up the log'))
 }

@@ -21,3 +21,28 @@ export async function readCheckpointHint(store: ObjectStore, options: StoreOptio
 export function checksumOf(hint: object): string {
   return createHash('md5').update(canonicalJson(hint)).digest('hex')
 }
+
+/** What `_last_checkpoint` says. @see PROTOCOL.md#last-checkpoint-file */
+export interface LastCheckpoint {
+  readonly version: number
+  /** Actions, those in sidecars among them. */
+  readonly size: number
+  readonly sizeInBytes: number
+  readonly numOfAddFiles?: number
+  readonly v2Checkpoint?: {
+    readonly path: string
+    readonly sizeInBytes: number
+    readonly modificationTime: number
+    readonly nonFileActions?: readonly object[]
+    readonly sidecarFiles?: readonly object[]
+  }
+}
+
+/** Points to a checkpoint, unless a later one is pointed to. */
+export async function pointToCheckpoint(store: ObjectStore, pointer: LastCheckpoint): Promise<void> {
+  const pointed = await readCheckpointHint(store)
+  if (pointed !== undefined && pointed > pointer.version) return
+  // What is left out of JSON has no part in the checksum.
+  const plain = JSON.parse(JSON.stringify(pointer)) as LastCheckpoint
+  await store.put(LAST_CHECKPOINT_PATH, Buffer.from(JSON.stringify({ ...plain, checksum: checksumOf(plain) })))
+}

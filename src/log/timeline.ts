@@ -19,6 +19,7 @@ export class Timeline {
   readonly rebuildable: readonly number[]
   private readonly store: ObjectStore
   private readonly fileTimesMs: ReadonlyMap<number, number>
+  private readonly unmoved: ReadonlySet<number>
   private readonly inCommit: { readonly version: number; readonly timestampMs: number } | undefined
 
   private constructor(store: ObjectStore, listing: LogListing, latest: number, configuration: Readonly<Record<string, string>>) {
@@ -27,7 +28,9 @@ export class Timeline {
     const earliest = versionRange(listing)?.earliest ?? 0
     this.rebuildable = this.versions.filter((version) => version >= earliest)
     this.fileTimesMs = strictlyAscending(this.versions, listing.fileTimesMs)
-    this.inCommit = tableProperties(configuration).inCommitTimestamps ? enablement(configuration) : undefined
+    this.unmoved = new Set(this.versions.filter((version) => this.fileTimesMs.get(version) === listing.fileTimesMs.get(version)))
+    const { inCommitTimestamps, inCommitTimestampEnablement } = tableProperties(configuration)
+    this.inCommit = inCommitTimestamps ? (inCommitTimestampEnablement ?? FROM_THE_START) : undefined
   }
 
   static async load(store: ObjectStore, log: TableLog, options: StoreOptions = {}): Promise<Timeline> {
@@ -44,6 +47,12 @@ export class Timeline {
   async timeOf(version: number, options: StoreOptions = {}): Promise<number> {
     if (!this.inCommit || version < this.inCommit.version) return this.timeSaid(version, undefined)
     return this.timeSaid(version, (await readCommit(this.store, version, options))?.commitInfo?.inCommitTimestamp)
+  }
+
+  /** Whether the times from a version on would be the same without the commits before it. */
+  standsAlone(version: number): boolean {
+    const first = this.versions.find((kept) => kept >= version)
+    return first === undefined || this.unmoved.has(first) || (this.inCommit !== undefined && first >= this.inCommit.version)
   }
 
   /**
@@ -66,13 +75,8 @@ export class Timeline {
   }
 }
 
-/** Both properties are absent where a table began with in-commit timestamps. */
-function enablement(configuration: Readonly<Record<string, string>>) {
-  return {
-    version: Number(configuration['delta.inCommitTimestampEnablementVersion'] ?? 0),
-    timestampMs: Number(configuration['delta.inCommitTimestampEnablementTimestamp'] ?? Number.NEGATIVE_INFINITY),
-  }
-}
+/** A table that began with in-commit timestamps does not say when they were enabled. */
+const FROM_THE_START = { version: 0, timestampMs: Number.NEGATIVE_INFINITY }
 
 function strictlyAscending(versions: readonly number[], times: ReadonlyMap<number, number>): ReadonlyMap<number, number> {
   let before = Number.NEGATIVE_INFINITY

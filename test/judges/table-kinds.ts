@@ -124,6 +124,13 @@ export const TABLE_KINDS: readonly TableKind[] = [
     steps: [typedPartitions(0), typedPartitions(10), typedPartitions(20), 'OPTIMIZE', typedPartitions(30)],
   },
   {
+    kind: 'with v2 checkpoints',
+    columns: TYPED_PARTITIONS,
+    partitionBy: 'number, day, moment, flag, price, text',
+    properties: { 'delta.checkpointInterval': '2', 'delta.checkpointPolicy': 'v2' },
+    steps: [typedPartitions(0), typedPartitions(10), 'OPTIMIZE', typedPartitions(20), typedPartitions(30)],
+  },
+  {
     // delta-rs writes these values as others.
     kind: 'partitioned by negative decimals and the name of the null partition',
     columns: 'id INT, price DECIMAL(10,2), text STRING',

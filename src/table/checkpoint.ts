@@ -1,0 +1,22 @@
+import { type WrittenCheckpoint, writeCheckpoint } from '../log/checkpoint-write.js'
+import { writeChecksum } from '../log/checksum.js'
+import { cleanUpLog } from '../log/log-cleanup.js'
+import { checkWritable } from '../protocol/features.js'
+import type { DeltaTable } from './delta-table.js'
+
+/**
+ * Writes a checkpoint and a checksum of the newest version, whether one is due or not, and cleans up the log as the
+ * table's properties allow.
+ *
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a table that is not written to; as the store does.
+ */
+export async function checkpoint(table: DeltaTable): Promise<WrittenCheckpoint> {
+  const { deps } = table
+  const log = await table.refresh()
+  const { protocol, metadata } = log.stateAt(log.version)
+  checkWritable(protocol, metadata)
+  const nowMs = deps.clock.now()
+  const [written] = await Promise.all([writeCheckpoint(deps, log, log.version, nowMs), writeChecksum(deps, log, log.version)])
+  await cleanUpLog(deps, log, nowMs)
+  return written
+}
