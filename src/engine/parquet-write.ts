@@ -1,10 +1,11 @@
 import { mkdir } from 'node:fs/promises'
+import type { ParquetCodec } from '../protocol/properties.js'
 import { type ColumnStatistics, type FileStatistics, leafKey } from '../protocol/stats.js'
 import type { Connection, RunOptions } from './database.js'
 import { ident, literal } from './sql-text.js'
 
 export interface ParquetWriteOptions extends RunOptions {
-  readonly codec: 'snappy' | 'zstd'
+  readonly codec: ParquetCodec
   /** Columns whose values go into the file's partition instead of the file. */
   readonly partitionBy?: readonly string[] | undefined
   /** Begin a new file at about this size. One file without it. */

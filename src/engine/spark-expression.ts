@@ -111,7 +111,7 @@ function render(node: Node, fields: readonly StructField[]): TypedSql | undefine
     case 'FUNCTION': {
       const args = node.distinct || node.filter ? undefined : children(node.children)
       const name = String(node.function_name).toLowerCase()
-      if (!args || node.schema || node.catalog) return undefined
+      if (!args || (node.schema && node.schema !== 'main') || node.catalog) return undefined
       return node.is_operator ? arithmetic(name, args) : named(name, args)
     }
     default:

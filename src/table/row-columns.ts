@@ -3,7 +3,7 @@ import { sparkExpression } from '../engine/spark-expression.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { StructField, StructType } from '../protocol/schema.js'
-import { generatedSql, generationOf, textLimit } from './row-rules.js'
+import { generatedSql, generationOf } from './row-rules.js'
 
 /**
  * A query of whole rows of a table, out of one that gives some columns: cast to the table's types, with defaults for
@@ -61,12 +61,7 @@ export async function inputFields(connection: Connection, { fields }: StructType
 async function plainValue(connection: Connection, f: StructField, given: readonly string[] | undefined): Promise<string> {
   const type = duckdbType(f.type)
   if (given && !given.includes(f.name)) return `CAST(${await defaultSql(connection, f)} AS ${type})`
-  const value = `${ident(f.name)}::${type}`
-  const limit = textLimit(f.metadata)
-  // Spaces beyond the limit are not part of the text.
-  return limit === undefined
-    ? value
-    : `CASE WHEN length(${value}) > ${limit} AND length(rtrim(${value}, ' ')) <= ${limit} THEN left(${value}, ${limit}) ELSE ${value} END`
+  return `${ident(f.name)}::${type}`
 }
 
 /** What a column has that is not given, in the engine's SQL: NULL without a default. */

@@ -76,7 +76,7 @@ export async function generatedSql(
 }
 
 /** How many characters a CHAR or VARCHAR column takes. */
-export function textLimit(metadata: StructField['metadata'] = {}): number | undefined {
+function textLimit(metadata: StructField['metadata'] = {}): number | undefined {
   const match = /^(?:var)?char\((\d+)\)$/.exec(String(metadata['__CHAR_VARCHAR_TYPE_STRING'] ?? ''))
   return match ? Number(match[1]) : undefined
 }
@@ -110,7 +110,9 @@ function nestedNulls(type: DataType, sql: string, path: string, depth = 0): (rea
     return type.fields.flatMap((f) => {
       const inner = `${sql}.${ident(f.name)}`
       const here = `${path}.${f.name}`
-      const own = f.nullable ? [] : [[here, `(${sql} IS NOT NULL AND ${inner} IS NULL)`] as const]
+      // As in Spark, where a struct that is NULL lacks its fields too; a NULL in an array lacks nothing.
+      const lacking = depth === 0 ? `${inner} IS NULL` : `(${sql} IS NOT NULL AND ${inner} IS NULL)`
+      const own = f.nullable ? [] : [[here, lacking] as const]
       return [...own, ...nestedNulls(f.type, inner, here, depth)]
     })
   if (type.type === 'map')

@@ -4,7 +4,7 @@ import { ident } from '../engine/sql-text.js'
 import type { AddFile } from '../protocol/actions.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
-import type { TableProperties } from '../protocol/properties.js'
+import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
 import type { StructType } from '../protocol/schema.js'
 import { formatStats, leafKey } from '../protocol/stats.js'
 import type { TableDependencies } from './delta-table.js'
@@ -24,7 +24,8 @@ export interface StageOptions {
   readonly signal?: AbortSignal | undefined
   /** False when the rows are in the table already and only move. @defaultValue true */
   readonly dataChange?: boolean | undefined
-  readonly codec?: 'snappy' | 'zstd' | undefined
+  /** How files are compressed, unless the table says. @defaultValue `snappy` */
+  readonly codec?: ParquetCodec | undefined
   /** Begin a new file at about this size, in bytes. */
   readonly fileSizeBytes?: number | undefined
   readonly params?: Parameters | undefined
@@ -83,7 +84,7 @@ async function stage(
   isWanted: (rows: number) => boolean,
   options: StageOptions,
 ): Promise<StagedFiles | undefined> {
-  const codec = options.codec ?? 'snappy'
+  const codec = target.properties.parquetCodec ?? options.codec ?? 'snappy'
   const spooled = deps.spool.file('parquet')
   try {
     const { schema, properties } = target

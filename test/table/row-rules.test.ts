@@ -102,9 +102,13 @@ describe('NOT NULL', () => {
     await expect(stage({ fields: [id, column] }, `SELECT i AS id, ${value} AS v FROM range(2) t(i)`)).rejects.toMatchObject(error)
   })
 
-  it('says nothing of what lies inside a value that is NULL itself', async () => {
-    const fields = [id, field('v', struct(field('a', 'long', false))), field('l', list('long', false))]
-    expect((await stage({ fields }, 'SELECT 1 AS id, NULL AS v, NULL AS l')).rows).toBe(1)
+  it('of a field says that the struct around it is there', async () => {
+    const fields = [id, field('v', struct(field('a', 'long', false)))]
+    await expect(stage({ fields }, 'SELECT 1 AS id, NULL AS v')).rejects.toMatchObject({ code: 'VALUE_NULL' })
+  })
+
+  it('says nothing of elements of an array that is NULL itself', async () => {
+    expect((await stage({ fields: [id, field('l', list('long', false))] }, 'SELECT 1 AS id, NULL AS l')).rows).toBe(1)
   })
 
   it('shows the rows', async () => {
@@ -118,9 +122,9 @@ describe('NOT NULL', () => {
 describe('text of limited length', () => {
   const fields = [field('v', 'string', true, { __CHAR_VARCHAR_TYPE_STRING: 'varchar(3)' })]
 
-  it('is refused beyond its limit, but for spaces at its end', async () => {
+  it('is refused beyond its limit, spaces at its end too', async () => {
     expect(await written({ fields }, "SELECT 'äöü' AS v")).toMatchObject({ minValues: { v: 'äöü' } })
-    expect(await written({ fields }, "SELECT 'ab    ' AS v")).toMatchObject({ minValues: { v: 'ab ' } })
+    await expect(stage({ fields }, "SELECT 'ab    ' AS v")).rejects.toMatchObject(violated({ rows: 1 }))
     await expect(stage({ fields }, "SELECT 'abcd' AS v")).rejects.toMatchObject(violated({ expression: 'length(v) <= 3' }))
   })
 })
@@ -145,5 +149,13 @@ describe('a generated column', () => {
   it('may partition the table', async () => {
     const { adds } = await stage({ fields, partitionBy: ['day'] }, query, { given: ['t'] })
     expect(adds.map(({ partitionValues }) => partitionValues)).toEqual([{ day: '2026-01-02' }])
+  })
+})
+
+describe('the codec of data files', () => {
+  it.each(['uncompressed', 'snappy', 'gzip', 'zstd', 'lz4_raw', 'brotli'])('is %s where the table says so', async (codec) => {
+    const properties = { 'delta.parquet.compression.codec': codec.toUpperCase() }
+    const { adds } = await stage({ fields: [id], properties }, 'SELECT 1 AS id', { codec: 'zstd' })
+    expect(adds[0]?.path).toContain(`.${codec}.parquet`)
   })
 })
