@@ -20,17 +20,25 @@ interface Entry {
 
 /**
  * The files below `folder` at every depth whose path, relative to it, is greater than `startAfter`; each folder in UTF-8
- * byte order of its names. A folder that is not there is empty, and what vanishes meanwhile is left out. Links are followed.
+ * byte order of its names. A folder that is not there is empty, and what vanishes meanwhile is left out. Links are followed
+ * unless `followLinks` is false, which leaves them out.
  */
-export async function* walk(folder: string, startAfter: string, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
+export async function* walk(
+  folder: string,
+  startAfter: string,
+  signal: AbortSignal | undefined,
+  followLinks = true,
+): AsyncGenerator<ObjectInfo> {
   signal?.throwIfAborted()
-  const wanted = (await namesIn(folder)).filter(({ name }) => mayFollow(name, startAfter))
+  const wanted = (await namesIn(folder)).filter(
+    (entry) => mayFollow(entry.name, startAfter) && (followLinks || !entry.isSymbolicLink()),
+  )
   for (let at = 0; at < wanted.length; at += STATS_AT_ONCE) {
     const group = await Promise.all(wanted.slice(at, at + STATS_AT_ONCE).map((entry) => look(folder, entry)))
     signal?.throwIfAborted()
     for (const entry of group) {
       if (entry === undefined) continue
-      if (entry.isFolder) yield* walkBelow(folder, entry.name, startAfter, signal)
+      if (entry.isFolder) yield* walkBelow(folder, entry.name, startAfter, signal, followLinks)
       else if (compareBytes(entry.name, startAfter) > 0) yield infoOf(entry)
       signal?.throwIfAborted()
     }
@@ -55,9 +63,11 @@ async function* walkBelow(
   name: string,
   startAfter: string,
   signal: AbortSignal | undefined,
+  followLinks: boolean,
 ): AsyncGenerator<ObjectInfo> {
   const below = startAfter.startsWith(`${name}/`) ? startAfter.slice(name.length + 1) : ''
-  for await (const info of walk(join(folder, name), below, signal)) yield { ...info, path: joinPath(name, info.path) }
+  for await (const info of walk(join(folder, name), below, signal, followLinks))
+    yield { ...info, path: joinPath(name, info.path) }
 }
 
 async function namesIn(folder: string): Promise<Dirent[]> {

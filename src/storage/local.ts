@@ -1,4 +1,4 @@
-import { copyFile, link, lstat, open, rename, rm, stat, unlink } from 'node:fs/promises'
+import { copyFile, link, lstat, open, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { DeltaError } from '../base/errors.js'
@@ -8,10 +8,13 @@ import { diskError, errnoOf, isAbsent, localFileSize } from './disk-errors.js'
 import { Folders, sync, syncFolder, writeDurably } from './durable.js'
 import { foldersIn, TEMPORARY, walk } from './folder-walk.js'
 import { checkPath, checkPrefix, joinPath } from './path.js'
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 /** What `link` answers on file systems that have no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])
+
+/** What `rmdir` answers for a folder that holds something. */
+const IN_USE = new Set(['ENOTEMPTY', 'EEXIST', 'EBUSY'])
 
 /**
  * A store in a folder of this machine.
@@ -104,13 +107,10 @@ export class LocalStore implements ObjectStore {
     })
   }
 
-  async *list(
-    prefix: string,
-    options: StoreOptions & { readonly startAfter?: string | undefined } = {},
-  ): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     const folder = join(this.#root, checkPrefix(prefix))
     try {
-      for await (const info of walk(folder, options.startAfter ?? '', options.signal)) {
+      for await (const info of walk(folder, options.startAfter ?? '', options.signal, options.followLinks)) {
         yield { ...info, path: joinPath(prefix, info.path) }
       }
     } catch (error) {
@@ -138,6 +138,23 @@ export class LocalStore implements ObjectStore {
         })
       })
     }
+  }
+
+  async removeEmptyFolders(paths: readonly string[], options: StoreOptions = {}): Promise<number> {
+    let removed = 0
+    for (const path of paths) {
+      removed += await this.#run(path, options, async (folder) => {
+        try {
+          await rmdir(folder)
+        } catch (error) {
+          if (isAbsent(error) || IN_USE.has(errnoOf(error) ?? '')) return 0
+          throw error
+        }
+        this.#folders.forget(folder)
+        return 1
+      })
+    }
+    return removed
   }
 
   localPath(path: string): string {

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../base/clock.js'
 import { clampRange } from './byte-range.js'
 import { diskError, localFileSize } from './disk-errors.js'
 import { checkPath, checkPrefix, compareBytes, isPath, joinPath } from './path.js'
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 interface Stored {
   readonly bytes: Uint8Array
@@ -63,10 +63,7 @@ export class MemoryStore implements ObjectStore {
     this.#set(key, bytes)
   }
 
-  async *list(
-    prefix: string,
-    options: StoreOptions & { readonly startAfter?: string | undefined } = {},
-  ): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     const folder = this.#folder(prefix)
     const paths = [...this.#objects.keys()].filter((key) => key.startsWith(folder)).map((key) => key.slice(folder.length))
     for (const path of paths.toSorted(compareBytes)) {
@@ -91,6 +88,11 @@ export class MemoryStore implements ObjectStore {
     for (const path of paths) checkPath(path)
     options.signal?.throwIfAborted()
     for (const path of paths) this.#objects.delete(joinPath(this.#prefix, path))
+  }
+
+  async removeEmptyFolders(_paths: readonly string[], options: StoreOptions = {}): Promise<number> {
+    options.signal?.throwIfAborted()
+    return 0
   }
 
   localPath(path: string): undefined {

@@ -13,7 +13,7 @@ import { isNoSuchKey, reasonOf, s3Error, statusOf } from './s3-errors.js'
 import { listFolderNames, listObjects } from './s3-list.js'
 import { rangeHeader, readBody } from './s3-read.js'
 import { S3Session } from './s3-session.js'
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 export interface S3Location {
   readonly bucket: string
@@ -134,10 +134,7 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  async *list(
-    prefix: string,
-    options: StoreOptions & { readonly startAfter?: string | undefined } = {},
-  ): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     yield* listObjects(this.#session, this.#folder(prefix), prefix, options)
   }
 
@@ -157,6 +154,11 @@ export class S3Store implements ObjectStore {
       const failed = reply.Errors?.find(({ Code }) => Code !== 'NoSuchKey')
       if (failed) throw s3Error({ name: failed.Code, message: failed.Message }, { bucket: this.#session.bucket, key: failed.Key })
     }
+  }
+
+  async removeEmptyFolders(_paths: readonly string[], options: StoreOptions = {}): Promise<number> {
+    options.signal?.throwIfAborted()
+    return 0
   }
 
   localPath(path: string): undefined {

@@ -16,6 +16,12 @@ export interface StoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface ListOptions extends StoreOptions {
+  readonly startAfter?: string | undefined
+  /** Whether links are listed as what they lead to, on disk. @defaultValue true */
+  readonly followLinks?: boolean | undefined
+}
+
 /**
  * The port to where tables live. Everything above it is the same on disk, on S3 and in memory.
  *
@@ -57,13 +63,20 @@ export interface ObjectStore {
    * folder: only objects whose path is greater are given. Inside one folder objects come in UTF-8 byte order of
    * their names; nothing is said of the order across folders.
    */
-  list(prefix: string, options?: StoreOptions & { readonly startAfter?: string | undefined }): AsyncIterable<ObjectInfo>
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>
 
   /** The names of the folders directly below the folder `prefix`, sorted; a folder is what holds an object at any depth. */
   listFolders(prefix: string, options?: StoreOptions): Promise<readonly string[]>
 
   /** Deletes objects; those that are not there are passed over. */
   delete(paths: readonly string[], options?: StoreOptions): Promise<void>
+
+  /**
+   * Removes folders that hold nothing, in the order given; others stay. Only disks have folders of their own.
+   *
+   * @returns how many were removed.
+   */
+  removeEmptyFolders(paths: readonly string[], options?: StoreOptions): Promise<number>
 
   /** Where the object is as a file of this machine; `undefined` on stores that are not a disk. */
   localPath(path: string): string | undefined

@@ -1,9 +1,19 @@
 import { DeltaError } from '../../src/base/errors.js'
 import { joinPath } from '../../src/storage/path.js'
-import type { ByteRange, ObjectInfo, ObjectStore, StoreOptions } from '../../src/storage/store.js'
+import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from '../../src/storage/store.js'
 
 /** The port's calls as the journal names them. */
-export type StoreCall = 'get' | 'head' | 'put-if-absent' | 'put' | 'put-file' | 'list' | 'list-folders' | 'delete' | 'ensure-safe'
+export type StoreCall =
+  | 'get'
+  | 'head'
+  | 'put-if-absent'
+  | 'put'
+  | 'put-file'
+  | 'list'
+  | 'list-folders'
+  | 'delete'
+  | 'remove-folders'
+  | 'ensure-safe'
 
 export interface Fault {
   /** Which calls count. @defaultValue all that match `path` */
@@ -78,10 +88,7 @@ export class FaultyStore implements ObjectStore {
   }
 
   /** A fault `after` lets every object through and then fails, as a listing does whose last page is lost. */
-  async *list(
-    prefix: string,
-    options: StoreOptions & { readonly startAfter?: string | undefined } = {},
-  ): AsyncGenerator<ObjectInfo> {
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
     const fault = this.#enter('list', prefix)
     if (fault?.when === 'before') throw errorOf(fault)
     yield* this.#inner.list(prefix, options)
@@ -95,6 +102,10 @@ export class FaultyStore implements ObjectStore {
   async delete(paths: readonly string[], options: StoreOptions = {}): Promise<void> {
     const full = paths.map((path) => joinPath(this.#prefix, path)).join(' ')
     await this.#call('delete', full, async () => await this.#inner.delete(paths, options), true)
+  }
+
+  async removeEmptyFolders(paths: readonly string[], options: StoreOptions = {}): Promise<number> {
+    return await this.#call('remove-folders', '', async () => await this.#inner.removeEmptyFolders(paths, options))
   }
 
   localPath(path: string): string | undefined {
