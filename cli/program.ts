@@ -11,6 +11,7 @@ import { optimizeCommand } from './commands/optimize.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import { tablesCommand } from './commands/tables.js'
+import { vacuumCommand } from './commands/vacuum.js'
 import { createContext, type Run } from './context.js'
 import { EXIT, type ExitCode, failureOf, formatFailure } from './exit.js'
 import { interruptSignal } from './interrupt.js'
@@ -27,6 +28,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   describeCommand,
   historyCommand,
   optimizeCommand,
+  vacuumCommand,
   atCommand,
   serveCommand,
   demoCommand,

@@ -216,7 +216,7 @@ function size(value: string): number {
 }
 
 /** In milliseconds; at least 1. */
-function duration(value: string): number {
+export function duration(value: string): number {
   const parsed = /^[\d.]+ ?[a-z]+$/i.test(value) ? ms(value as StringValue) : undefined
   if (parsed === undefined || !(parsed >= 1)) throw new UsageError(`is no time: ${value}`, 'write 500ms, 60s, 5m or 2h')
   return Math.round(parsed)

@@ -148,6 +148,30 @@ export interface OptimizeResult {
   readonly elapsedMs: number
 }
 
+export interface VacuumOptions {
+  /** `full` looks at every file of the folder, `lite` at what the log says was removed. @defaultValue 'full' */
+  readonly mode?: 'full' | 'lite' | undefined
+  /** Files of versions up to this old are kept, in milliseconds. @defaultValue the table's `delta.deletedFileRetentionDuration`, 7 days */
+  readonly retentionMs?: number | undefined
+  /** Whether a retention below the table's own is allowed: writers and readers that are at work may lose their files. @defaultValue false */
+  readonly force?: boolean | undefined
+  /** Delete nothing, and tell what would be. @defaultValue false */
+  readonly dryRun?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export interface VacuumResult {
+  /** Of a dry run, the files that would be. */
+  readonly filesDeleted: number
+  readonly bytesDeleted: number
+  /** On disk, folders that held nothing any more. */
+  readonly foldersDeleted: number
+  /** The first 1,000 of the files, relative to the table. */
+  readonly files: readonly string[]
+  readonly elapsedMs: number
+}
+
 export interface TableSummary {
   readonly name: string
   readonly uri: string

@@ -10,6 +10,7 @@ import { copyInto } from './copy.js'
 import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { describe, history } from './describe.js'
 import { insertQuery, stageQuery } from './insert.js'
+import { vacuumStatement } from './maintenance.js'
 import { tableExists } from './names.js'
 import type {
   AppendInput,
@@ -121,6 +122,8 @@ export async function runStatement(
         bytes_removed: ['BIGINT', result.bytesRemoved],
       })
     }
+    case 'vacuum':
+      return vacuumStatement(host, await existing(host, statement.table), statement, options)
     case 'dropTable': {
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is dropped by its name, not by location')

@@ -14,6 +14,7 @@ import type { HistoryEntry } from '../table/history.js'
 import type { Transaction } from '../table/transaction.js'
 import { tableDetail } from './detail.js'
 import { insertQuery } from './insert.js'
+import { vacuumTable } from './maintenance.js'
 import type {
   AppendInput,
   AppendOptions,
@@ -24,6 +25,8 @@ import type {
   OptimizeOptions,
   OptimizeResult,
   TableDetail,
+  VacuumOptions,
+  VacuumResult,
 } from './options.js'
 import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
 import type { TableHost } from './table-host.js'
@@ -181,6 +184,15 @@ export class Table {
       onProgress: (done, total) => options.onProgress?.({ phase: 'optimize', done, total, unit: 'files' }),
     })
     return { ...result, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
+  }
+
+  /**
+   * Deletes files that no version within the retention needs. Versions older than that can no longer be read.
+   *
+   * @throws {DeltaError} `ARGUMENT_INVALID` for a retention below the table's own, unless it is forced.
+   */
+  async vacuum(options: VacuumOptions = {}): Promise<VacuumResult> {
+    return vacuumTable(this.delta, options)
   }
 
   /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */

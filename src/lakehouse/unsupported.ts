@@ -13,7 +13,6 @@ const WITHOUT_EXECUTOR = {
   truncate: 'TRUNCATE TABLE',
   merge: 'MERGE INTO',
   reorg: 'REORG TABLE',
-  vacuum: 'VACUUM',
   restore: 'RESTORE TABLE',
   fsck: 'FSCK REPAIR TABLE',
   checkpoint: 'CHECKPOINT',

@@ -118,6 +118,18 @@ describe('the commands on a table', () => {
     expect(again).toMatchObject({ version: 3, filesAdded: 0, filesRemoved: 0 })
   })
 
+  it('vacuum lists and deletes what no kept version needs', async () => {
+    expect(await cli.run(['vacuum', 'seen', '--retain', '1ms'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('force'),
+    })
+    const short = ['vacuum', 'seen', '--retain', '1ms', '--force']
+    expect((await cli.run([...short, '--dry-run'])).stdout).toMatch(/^(day=.*\.parquet\n){2}2 files, .* would be deleted\n$/)
+    expect(JSON.parse((await cli.run([...short, '-o', 'json'])).stdout)).toMatchObject({ filesDeleted: 2, foldersDeleted: 0 })
+    expect((await cli.run(['vacuum', 'seen'])).stdout).toMatch(/^nothing to do/)
+    expect((await cli.run(['sql', 'SELECT count(*)::VARCHAR AS n FROM seen', '-o', 'csv'])).stdout).toBe('n\n2\n')
+  })
+
   it('check-store finds a disk safe and leaves nothing behind', async () => {
     const folder = await mkdtemp(join(cli.folder(), 'store-'))
     const { code, stdout } = await cli.run(['check-store', folder])

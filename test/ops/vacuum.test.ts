@@ -246,6 +246,7 @@ describe('vacuum', () => {
     const copy = async () => {
       const to = memory()
       for await (const { path } of store.list('')) await to.put(path, (await store.get(path)) ?? new Uint8Array())
+      world.clock.advance(HOUR)
       return to
     }
     const run = async (inner: MemoryStore, faults: ReturnType<typeof everyFault> = []) => {
@@ -258,11 +259,14 @@ describe('vacuum', () => {
     }
     const { journal } = await run(await copy())
     for (const fault of everyFault(journal, ['get', 'head', 'list', 'put', 'put-if-absent', 'delete', 'remove-folders'])) {
-      const inner = await copy()
-      await run(inner, [fault])
-      expect(await idsOf(world.table(inner))).toEqual([0, 1, 2, 3, 4, 5])
-      expect((await run(inner)).outcome).toBe('done')
-      expect(await idsOf(world.table(inner))).toEqual([0, 1, 2, 3, 4, 5])
+      for (const crash of [false, true]) {
+        const inner = await copy()
+        await run(inner, [{ ...fault, crash }])
+        expect(await idsOf(world.table(inner))).toEqual([0, 1, 2, 3, 4, 5])
+        expect((await run(inner)).outcome).toBe('done')
+        expect(await pathsOf(inner)).toHaveLength(1)
+        expect(await idsOf(world.table(inner))).toEqual([0, 1, 2, 3, 4, 5])
+      }
     }
   }, 60_000)
 })
