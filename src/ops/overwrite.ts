@@ -6,6 +6,7 @@ import { physicalName } from '../protocol/column-mapping.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
+import { withMore } from '../table/fresh-files.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
@@ -156,8 +157,11 @@ async function withoutMatches(
     if (mixed.length === 0) return { files: touched, kept: NOTHING }
     if (snapshot.properties.rowTracking) throw rowsWouldMove(table.uri)
     const staying = `SELECT * FROM (${scanSql(shape, mixed)}) WHERE NOT coalesce(${condition}, false)`
-    const kept = await table.deps.database.use((connection) => stageFiles(table.deps, connection, staying, snapshot, { signal }))
-    return { files: touched, kept }
+    const kept = await table.deps.database.use((connection) =>
+      stageFiles(table.deps, connection, staying, snapshot, { signal, dataChange: false }),
+    )
+    // These rows are the table's already; that others go makes the commit one that changes rows.
+    return { files: touched, kept: { ...kept, adds: kept.adds.map((add) => withMore(add, { dataChange: true })) } }
   } finally {
     held.release()
   }
