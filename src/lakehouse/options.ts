@@ -172,6 +172,28 @@ export interface VacuumResult {
   readonly elapsedMs: number
 }
 
+export interface ChangeRowsOptions {
+  readonly params?: SqlParameters | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** What DELETE or UPDATE did. */
+export interface ChangeRowsResult {
+  /** The version that holds the outcome; the newest one when no row was concerned. */
+  readonly version: number
+  /** `undefined` where statistics of whole files do not tell. */
+  readonly rowsDeleted: number | undefined
+  readonly rowsUpdated: number
+  readonly filesAdded: number
+  readonly filesRemoved: number
+  /** Files whose deleted rows are listed beside them from now on: they stay as they are. */
+  readonly filesMarked: number
+  readonly bytesAdded: number
+  readonly attempts: number
+  readonly elapsedMs: number
+}
+
 export interface TableSummary {
   readonly name: string
   readonly uri: string

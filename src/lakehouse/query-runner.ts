@@ -2,9 +2,9 @@ import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import type { Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
-import type { PlannedTable, QueryPlan, SnapshotResolver, TableRequest } from '../sql/planner.js'
+import type { PlannedTable, QueryPlan, ResolvedTable, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import { scanSql } from '../table/scan-sql.js'
+import { type ScanFile, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
@@ -21,9 +21,8 @@ export interface RunContext {
   readonly pin: (request: TableRequest, signal: AbortSignal | undefined) => Promise<PinnedTable | undefined>
 }
 
-export interface PinnedTable {
+export interface PinnedTable extends ResolvedTable {
   readonly table: DeltaTable
-  readonly snapshot: Snapshot
 }
 
 export interface RunRequest {
@@ -37,6 +36,8 @@ export interface ReadyQuery {
   readonly plan: QueryPlan
   readonly session: Session
   readonly selections: readonly FileSelection[]
+  /** The selected files as the session has them, in the same order. */
+  readonly scans: readonly (readonly ScanFile[])[]
   readonly versions: Readonly<Record<string, number>>
   /** Lets go of session and files. @param isDone whether the query was read to its end. */
   release(isDone: boolean): void
@@ -52,7 +53,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     if (!pinned) return undefined
     if (wanted.schema !== '') outside = true
     tables.set(pinned.snapshot, pinned.table)
-    return pinned.snapshot
+    return pinned
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
   if (plan.tables.some(({ changesFrom }) => changesFrom !== undefined)) throw changesUnsupported()
@@ -66,6 +67,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const releases: (() => void)[] = []
   try {
     const views: string[] = []
+    const scans: (readonly ScanFile[])[] = plan.tables.map(() => [])
     for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
       if (!table) continue
@@ -73,6 +75,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
         signal: request.signal,
       })
       releases.push(() => held.release())
+      scans[at] = held.files
       views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${viewSql(planned, held.files)}`)
     }
     const session = await sessions.take(views)
@@ -81,7 +84,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
       else session.close()
       for (const give of releases) give()
     }
-    return { plan, session, selections, versions: versionsOf(plan.tables), release }
+    return { plan, session, selections, scans, versions: versionsOf(plan.tables), release }
   } catch (error) {
     for (const give of releases) give()
     throw error
@@ -172,10 +175,10 @@ export async function commandResult(
 }
 
 /** Partition columns cost a join, so they are only given where the query reads one. */
-function viewSql({ snapshot, columns }: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
+function viewSql({ snapshot, columns, address }: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
   const { partitionColumns } = snapshot
   const unread = new Set(partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
-  return scanSql({ fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread }, files)
+  return scanSql({ fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }, files)
 }
 
 function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {

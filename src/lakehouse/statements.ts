@@ -6,6 +6,7 @@ import type { CreateTable } from '../sql/statements/create.js'
 import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { type ChangedTable, deleteFrom, updateIn } from './change-rows.js'
 import { copyInto } from './copy.js'
 import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { describe, history } from './describe.js'
@@ -16,6 +17,7 @@ import type {
   AppendInput,
   AppendOptions,
   AppendResult,
+  ChangeRowsResult,
   CreateTableOptions,
   OptimizeOptions,
   OptimizeResult,
@@ -124,6 +126,21 @@ export async function runStatement(
     }
     case 'vacuum':
       return vacuumStatement(host, await existing(host, statement.table), statement, options)
+    case 'delete':
+    case 'truncate': {
+      const changed = await changedTable(host, statement)
+      const where = statement.kind === 'delete' ? statement.where : undefined
+      const result = await deleteFrom(host, changed, where, { params, signal, onProgress })
+      return one(host, { rows_deleted: ['BIGINT', result.rowsDeleted ?? null], ...changeColumns(result) })
+    }
+    case 'update': {
+      const result = await updateIn(host, await changedTable(host, statement), statement.set, statement.where, {
+        params,
+        signal,
+        onProgress,
+      })
+      return one(host, { rows_updated: ['BIGINT', result.rowsUpdated], ...changeColumns(result) })
+    }
     case 'dropTable': {
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is dropped by its name, not by location')
@@ -134,6 +151,22 @@ export async function runStatement(
     default:
       throw statementUnsupported(statement)
   }
+}
+
+async function changedTable(
+  host: TableHost,
+  { table, alias }: { readonly table: TableName; readonly alias?: string | undefined },
+): Promise<ChangedTable> {
+  return { table: await existing(host, table), name: alias ?? nameIn(table) ?? 'target', isLocation: nameIn(table) === undefined }
+}
+
+function changeColumns(result: ChangeRowsResult) {
+  return {
+    version: ['BIGINT', result.version],
+    files_added: ['BIGINT', result.filesAdded],
+    files_removed: ['BIGINT', result.filesRemoved],
+    files_marked: ['BIGINT', result.filesMarked],
+  } as const
 }
 
 async function createTable(catalog: Catalog, host: TableHost, statement: CreateTable): Promise<QueryResult> {

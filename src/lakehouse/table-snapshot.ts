@@ -96,7 +96,7 @@ export class Scan {
 }
 
 /** A condition stays inside of its brackets. */
-function oneCondition(where: string): string {
+export function oneCondition(where: string): string {
   let depth = 0
   for (const { kind, value } of tokenize(where)) {
     if (kind !== 'symbol') continue

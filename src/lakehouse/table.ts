@@ -12,6 +12,7 @@ import { compact } from '../ops/optimize.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HistoryEntry } from '../table/history.js'
 import type { Transaction } from '../table/transaction.js'
+import { deleteFrom, updateIn } from './change-rows.js'
 import { tableDetail } from './detail.js'
 import { insertQuery } from './insert.js'
 import { vacuumTable } from './maintenance.js'
@@ -20,6 +21,8 @@ import type {
   AppendOptions,
   AppendResult,
   AsOf,
+  ChangeRowsOptions,
+  ChangeRowsResult,
   Compression,
   InputFormat,
   OptimizeOptions,
@@ -193,6 +196,31 @@ export class Table {
    */
   async vacuum(options: VacuumOptions = {}): Promise<VacuumResult> {
     return vacuumTable(this.delta, options)
+  }
+
+  /**
+   * Deletes the rows for which a SQL condition is true; all rows without one. A row for which it is NULL stays.
+   *
+   * @throws {DeltaError} `SQL_INVALID`, `TABLE_APPEND_ONLY`, `COMMIT_CONFLICT` when others kept changing the same rows.
+   */
+  async delete(where?: string, options: ChangeRowsOptions = {}): Promise<ChangeRowsResult> {
+    return deleteFrom(this.host, { table: this.delta, name: this.name }, where, options)
+  }
+
+  /**
+   * Sets columns of the rows for which a SQL condition is true; of all rows without one. Each value is a SQL expression, which
+   * sees the row as it was; a field of a struct is named with dots.
+   *
+   * @throws {DeltaError} `SQL_INVALID`, `SCHEMA_MISMATCH`, `VALUE_NULL`, `TABLE_APPEND_ONLY`, `COMMIT_CONFLICT` when others kept
+   * changing the same rows.
+   */
+  async update(
+    set: Readonly<Record<string, string>>,
+    where?: string,
+    options: ChangeRowsOptions = {},
+  ): Promise<ChangeRowsResult> {
+    const clauses = Object.entries(set).map(([column, value]) => ({ column: column.split('.'), value }))
+    return updateIn(this.host, { table: this.delta, name: this.name }, clauses, where, options)
   }
 
   /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */

@@ -64,7 +64,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 1, writer: 4 },
     activeWhen: isOn('delta.enableChangeDataFeed'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'row-level changes are kept',
   },
   {

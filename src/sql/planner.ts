@@ -26,8 +26,15 @@ export interface TableRequest {
   readonly timestampMs?: number | undefined
 }
 
+/** A version of a table, as a query reads it. */
+export interface ResolvedTable {
+  readonly snapshot: Snapshot
+  /** Whether its rows have an address: the columns `"__file"` and `"__row"` of a scan that gives it. @defaultValue false */
+  readonly address?: boolean | undefined
+}
+
 /** Pins a version of a table; `undefined` when there is no such table. */
-export type SnapshotResolver = (request: TableRequest) => Promise<Snapshot | undefined>
+export type SnapshotResolver = (request: TableRequest) => Promise<ResolvedTable | undefined>
 
 /** What arrives at a table of a query. */
 export interface TableNeeds {
@@ -46,6 +53,8 @@ export interface PlannedTable extends TableNeeds {
   readonly snapshot: Snapshot
   /** Set where the query reads what changed, up to `snapshot` and since this moment, both included, with `CHANGE_COLUMNS`. */
   readonly changesFrom: Moment | undefined
+  /** Whether the query may ask for the address of its rows. */
+  readonly address: boolean
 }
 
 /** A version, or a time in milliseconds since 1970-01-01 UTC. */
@@ -62,15 +71,14 @@ export interface QueryPlan {
 export const PLANNER_DISABLED_OPTIMIZERS =
   'statistics_propagation,empty_result_pullup,compressed_materialization,late_materialization,column_lifetime'
 
+const ADDRESS_COLUMNS = [
+  { name: '__file', type: 'VARCHAR' },
+  { name: '__row', type: 'BIGINT' },
+]
 const TEMPLATES_MAX = 256
 const BINDINGS_MAX = 256
 
-interface Pinned {
-  readonly standIn: string
-  readonly name: string
-  readonly snapshot: Snapshot
-  readonly changesFrom: Moment | undefined
-}
+type Pinned = Pick<PlannedTable, 'standIn' | 'name' | 'snapshot' | 'changesFrom' | 'address'>
 
 interface Binding {
   readonly columns: QueryPlan['columns']
@@ -119,15 +127,16 @@ export class Planner {
       const evaluate = (ref: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] }) =>
         momentOf(this.database, ref, params, signal)
       const range = changes && (await rangeOf(changes, evaluate))
-      const snapshot = await resolve({ schema, name, ...(travel ? await evaluate(travel) : range?.to) })
-      if (!snapshot)
+      const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : range?.to) })
+      if (!resolved)
         throw new DeltaError(
           'TABLE_NOT_FOUND',
           'there is no such table',
           { table: name },
           { hint: 'SHOW TABLES lists the tables' },
         )
-      pinned.push({ standIn, name, snapshot, changesFrom: range?.from })
+      const { snapshot, address = false } = resolved
+      pinned.push({ standIn, name, snapshot, changesFrom: range?.from, address })
     }
     return pinned
   }
@@ -177,17 +186,18 @@ export class Planner {
   }
 }
 
-function standInColumns({ snapshot, changesFrom }: Pinned): string {
+function standInColumns({ snapshot, changesFrom, address }: Pinned): string {
   const own = columnDefinitions(snapshot.schema.fields)
-  if (changesFrom === undefined) return own || '"__row" BOOLEAN'
-  return [...(own ? [own] : []), ...CHANGE_COLUMNS.map(({ name, type }) => `${ident(name)} ${type}`)].join(', ')
+  const added = [...(changesFrom === undefined ? [] : CHANGE_COLUMNS), ...(address ? ADDRESS_COLUMNS : [])]
+  return [...(own ? [own] : []), ...added.map(({ name, type }) => `${ident(name)} ${type}`)].join(', ') || '"__row" BOOLEAN'
 }
 
 /** Constants are folded into conditions, and conditions are made for the types of a schema. */
 function bindingKey(template: QueryTemplate, params: BoundValues, pinned: readonly Pinned[]): string {
   const values = params.map((value) => [typeof value, String(value)])
-  const schemas = pinned.map(({ standIn, snapshot }) => [
+  const schemas = pinned.map(({ standIn, snapshot, address }) => [
     standIn,
+    address,
     snapshot.metadata.schemaString,
     snapshot.partitionColumns,
     snapshot.mapping,

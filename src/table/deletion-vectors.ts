@@ -134,6 +134,11 @@ export class DeletionVectors {
   }
 }
 
+/** The rows of one vector. Dispose them. @throws {DeltaError} as `DeletionVectors.open`. */
+export async function readDeletionVector(store: ObjectStore, vector: DeletionVectorDescriptor): Promise<RowBitmap> {
+  return (await bitmapsOf(store, [vector], new Gate(1))[0]) as RowBitmap
+}
+
 /** Reads vectors, those of one file in as few requests as make sense. */
 function bitmapsOf(store: ObjectStore, vectors: readonly DeletionVectorDescriptor[], gate: Gate): readonly Promise<RowBitmap>[] {
   const roots = rootSpellings(store.uri)

@@ -31,6 +31,8 @@ export interface StageOptions {
   readonly params?: Parameters | undefined
   /** The columns that the query gives, where it is not all: others get their default, or are computed. */
   readonly given?: readonly string[] | undefined
+  /** The folder of the table below which they go. @defaultValue the table's own */
+  readonly folder?: string | undefined
 }
 
 /** Files that are durable in the store, and in no version yet. */
@@ -130,7 +132,7 @@ async function store(
   )
   const name = `part-00000-${deps.random.uuid()}.c000.${codec}.parquet`
   const folder = partitionFolder(target.partitionColumns, partitionValues)
-  const path = folder === '' ? name : `${folder}/${name}`
+  const path = [options.folder ?? '', folder, name].filter((part) => part !== '').join('/')
   await deps.store.putFile(path, file.file, { signal: options.signal })
   return markFresh({
     path: encodeFilePath(path),

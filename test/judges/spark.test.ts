@@ -142,7 +142,6 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
 
     it.each<[feature: string, access: 'read' | 'write', properties: string, use: (t: string) => string]>([
       ['columnMapping', 'write', `'delta.columnMapping.mode' = 'name'`, (t) => `ALTER TABLE ${t} RENAME COLUMN name TO label`],
-      ['changeDataFeed', 'write', `'delta.enableChangeDataFeed' = 'true'`, (t) => `DELETE FROM ${t} WHERE id = 2`],
     ])(
       'makes a table with %s, which deltaic refuses to %s and leaves as it is',
       TIMEOUT,

@@ -138,7 +138,6 @@ describe('new tables', () => {
     ['CREATE TABLE t (a INT, b INT) PARTITIONED BY (a, A)', 'ARGUMENT_INVALID'],
     ['CREATE TABLE t (a INT[], b INT) PARTITIONED BY (a)', 'ARGUMENT_INVALID'],
     ["CREATE TABLE t (a INT) TBLPROPERTIES ('delta.checkpointInterval' = '0')", 'ARGUMENT_INVALID'],
-    ["CREATE TABLE t (a INT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')", 'FEATURE_UNSUPPORTED'],
     ['CREATE TABLE t (a TIME)', 'TYPE_UNSUPPORTED'],
     ['CREATE TABLE t AS SELECT INTERVAL 1 DAY AS a', 'TYPE_UNSUPPORTED'],
     ['CREATE TABLE t (s STRUCT<a: INT, A: INT>)', 'TYPE_UNSUPPORTED'],

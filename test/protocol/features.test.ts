@@ -107,7 +107,6 @@ describe('writing', () => {
       metadata(),
       'icebergCompatV1, icebergCompatV2',
     ],
-    ['a change data feed', legacy(1, 4), metadata({ 'delta.enableChangeDataFeed': 'true' }), 'changeDataFeed'],
     [
       'an identity column',
       legacy(1, 6),

@@ -28,7 +28,7 @@ async function plan(text: string, params: Parameters<Planner['plan']>[1] = undef
   const requests: TableRequest[] = []
   const { tables, columns } = await new Planner(binder).plan(text, params, async (request) => {
     requests.push(request)
-    return snapshot
+    return { snapshot }
   })
   return { requests, columns, tables: tables.map(({ name, changesFrom, condition }) => ({ name, changesFrom, condition })) }
 }

@@ -136,10 +136,6 @@ describe('a table that asks for more than this library keeps', () => {
       'a named writer feature',
       [{ protocol: { minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['icebergCompatV2'] } }, metadata()],
     ],
-    [
-      'change data',
-      [{ protocol: { minReaderVersion: 1, minWriterVersion: 4 } }, metadata({ 'delta.enableChangeDataFeed': 'true' })],
-    ],
   ])('is not written to, where that is %s', async (_, first) => {
     const store = new FaultyStore(new MemoryStore())
     await writeLog(store, first)

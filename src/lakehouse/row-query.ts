@@ -1,0 +1,83 @@
+import { ident } from '../engine/sql-text.js'
+import type { RowQuery } from '../ops/found-rows.js'
+import { tokenize } from '../sql/tokens.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import type { Snapshot } from '../table/snapshot.js'
+import type { SqlParameters } from './options.js'
+import { type RunContext, readyQuery } from './query-runner.js'
+import { oneCondition } from './table-snapshot.js'
+
+/** The rows that a statement is about. */
+export interface RowRequest {
+  /** What conditions and expressions call the table. */
+  readonly name: string
+  /** Whether the table may lie outside of the lakehouse. @defaultValue false */
+  readonly isLocation?: boolean | undefined
+  readonly where: string | undefined
+  /** Further columns, each an expression in brackets and its name. */
+  readonly columns?: readonly { readonly name: string; readonly expression: string }[] | undefined
+  readonly params?: SqlParameters | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ReadyRows {
+  readonly query: RowQuery
+  /** Whether the condition reads the table beside the row that it is about. */
+  readonly readsWhole: boolean
+  release(isDone: boolean): void
+}
+
+const TARGET = '__target'
+
+/** Binds and plans what selects rows of a table at a version, and makes ready what that reads. The caller releases it. */
+export async function readyRows(
+  context: RunContext,
+  table: DeltaTable,
+  snapshot: Snapshot,
+  request: RowRequest,
+): Promise<ReadyRows> {
+  const { name, isLocation = false, where, columns = [], params, signal } = request
+  const schema = isLocation ? 'delta' : ''
+  const given = ['"__file"', '"__row"', ...columns.map((column) => `${oneCondition(column.expression)} AS ${ident(column.name)}`)]
+  const condition = where === undefined ? '' : ` WHERE (${oneCondition(where)}\n)`
+  let readsWhole = false
+  const pinned: RunContext = {
+    ...context,
+    pin: async (wanted, abort) => {
+      if (wanted.schema === schema && wanted.name === TARGET) return { table, snapshot, address: true }
+      const other = await context.pin(wanted, abort)
+      if (other?.table.uri === table.uri) readsWhole = true
+      return other
+    },
+  }
+  const text = `SELECT ${given.join(', ')} FROM ${isLocation ? 'delta.' : ''}${ident(TARGET)} AS ${ident(name)}${condition}`
+  const ready = await readyQuery(pinned, { text, params, signal })
+  const at = ready.plan.tables.findIndex((planned) => planned.address)
+  const planned = ready.plan.tables[at]
+  const files = ready.selections[at]?.files ?? []
+  const names = ready.scans[at] ?? []
+  const partitions = new Set(snapshot.partitionColumns.map((column) => column.toLowerCase()))
+  const isOfPartitions = planned?.columns !== undefined && [...planned.columns].every((column) => partitions.has(column))
+  const isAboutFiles = where !== undefined && columns.length === 0 && isOfPartitions && !isVolatile(where)
+  return {
+    query: {
+      snapshot,
+      session: ready.session,
+      text: isAboutFiles
+        ? `SELECT "__file", NULL::BIGINT AS "__row" FROM (${ready.plan.text}\n) GROUP BY "__file"`
+        : ready.plan.text,
+      params: ready.plan.params,
+      condition: planned?.condition ?? 'TRUE',
+      files: new Map(files.map((file, nth) => [names[nth]?.localFile ?? '', file])),
+    },
+    readsWhole,
+    release: ready.release,
+  }
+}
+
+/** Whether a condition may answer differently for two rows of one partition although it reads none of their columns. */
+function isVolatile(where: string): boolean {
+  return tokenize(where).some(({ kind, value }) => (kind === 'word' || kind === 'quoted') && VOLATILE.has(value.toLowerCase()))
+}
+
+const VOLATILE = new Set(['random', 'uuid', 'uuidv4', 'uuidv7', 'gen_random_uuid', 'setseed', 'nextval', '__row', '__file'])

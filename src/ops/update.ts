@@ -1,0 +1,100 @@
+import { ident } from '../engine/sql-text.js'
+import type { StructField } from '../protocol/schema.js'
+import type { DeltaTable } from '../table/delta-table.js'
+import type { FileSource } from '../table/file-source.js'
+import { completeRows } from '../table/row-columns.js'
+import { generationOf } from '../table/row-rules.js'
+import type { Snapshot } from '../table/snapshot.js'
+import { stageFiles } from '../table/stage.js'
+import { stageChanges, withFoundRows } from './change-files.js'
+import { type ChangeOutcome, changeResult, metricsOf } from './change-result.js'
+import type { DeleteRequest } from './delete.js'
+import { FoundRows, type RowQuery } from './found-rows.js'
+import { keptRowIds } from './kept-row-ids.js'
+import { takeOut } from './take-out.js'
+
+export interface UpdateRequest extends Omit<DeleteRequest, 'query'> {
+  /** Selects the rows, and gives their new values. */
+  readonly query: RowQuery
+  /** The query's column for each column of the table that is set. */
+  readonly values: ReadonlyMap<string, string>
+  /** Columns that get their default. */
+  readonly defaults: ReadonlySet<string>
+}
+
+/**
+ * UPDATE: writes the rows for which the condition is true anew, with some columns changed, and takes out the old ones, in
+ * one commit. New values are those of the row as it was. Where there are no such rows nothing is committed.
+ *
+ * @returns a conflict when somebody else's commit came between: run it again on the newest version.
+ * @throws {DeltaError} `VALUE_NULL`, `FEATURE_UNSUPPORTED`, and what the table's rules ask of new rows.
+ */
+export async function updateRows(
+  table: DeltaTable,
+  source: FileSource,
+  snapshot: Snapshot,
+  request: UpdateRequest,
+): Promise<ChangeOutcome> {
+  const { query, values, signal } = request
+  const startedAtMs = table.deps.clock.now()
+  const transaction = await table.transaction(snapshot, { signal })
+  const { changeDataFeed, rowTracking } = snapshot.properties
+  const { fields } = snapshot.schema
+  const kept = keptRowIds(snapshot)
+  // Generated columns follow from the others.
+  const given = fields.filter((f) => !request.defaults.has(f.name) && (values.has(f.name) || !isGenerated(f))).map((f) => f.name)
+  const found = await FoundRows.find(query, table.deps.spool, signal)
+  try {
+    const context = { table, source, snapshot, signal, onFile: request.onProgress }
+    const columns = fields.map((f) => `${ident(values.get(f.name) ?? f.name)} AS ${ident(f.name)}`)
+    const updated = (rows: string) => `SELECT ${[...columns, ...kept.columns(false)].join(', ')} FROM (${rows})`
+    const ids = kept.target.schema.fields.slice(fields.length).map((f) => f.name)
+    const staged = await withFoundRows(context, found, async (rows) =>
+      table.deps.database.use((connection) =>
+        stageFiles(table.deps, connection, updated(rows), kept.target, { signal, given: [...given, ...ids] }),
+      ),
+    )
+    const taken = await takeOut(context, found)
+    const changes = changeDataFeed
+      ? await stageChanges(context, found, async (rows) => [
+          { kind: 'update_preimage', rows },
+          { kind: 'update_postimage', rows: await completed(table, updated(rows), snapshot, given) },
+        ])
+      : []
+    const result = {
+      ...changeResult(taken.tally, { rowsDeleted: 0, rowsUpdated: staged.rows }),
+      filesAdded: taken.tally.filesAdded + staged.adds.length,
+      bytesAdded: taken.tally.bytesAdded + staged.bytes,
+    }
+    if (taken.removes.length === 0) return { ...result, version: snapshot.version, attempts: 0 }
+    const outcome = await transaction
+      .remove(taken.removes)
+      .add([...taken.adds, ...staged.adds])
+      .addChangeFiles(changes)
+      .readWhere(request.readsWhole ? 'TRUE' : query.condition)
+      .readFiles(found.files.map(({ file }) => file))
+      .describe({
+        name: 'UPDATE',
+        parameters: { predicate: JSON.stringify(request.predicate === undefined ? [] : [request.predicate]) },
+        metrics: {
+          ...metricsOf(taken.tally, changes.length, table.deps.clock.now() - startedAtMs),
+          numAddedFiles: result.filesAdded,
+          numAddedBytes: result.bytesAdded,
+          numUpdatedRows: staged.rows,
+        },
+        keepsRowIds: rowTracking ? true : undefined,
+      })
+      .commit({ signal })
+    return outcome.kind === 'committed' ? { ...result, version: outcome.version, attempts: outcome.attempts } : outcome
+  } finally {
+    await found.remove()
+  }
+}
+
+async function completed(table: DeltaTable, rows: string, { schema }: Snapshot, given: readonly string[]): Promise<string> {
+  return table.deps.database.use((connection) => completeRows(connection, rows, schema, given))
+}
+
+function isGenerated({ metadata }: StructField): boolean {
+  return generationOf(metadata) !== undefined
+}
