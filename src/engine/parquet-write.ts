@@ -8,8 +8,14 @@ export interface ParquetWriteOptions extends RunOptions {
   readonly codec: ParquetCodec
   /** Columns whose values go into the file's partition instead of the file. */
   readonly partitionBy?: readonly string[] | undefined
+  /** Parquet field ids: a column's own, or its own and those of what is in it, by name. */
+  readonly fieldIds?: FieldIds | undefined
   /** Begin a new file at about this size. One file without it. */
   readonly fileSizeBytes?: number | undefined
+}
+
+export interface FieldIds {
+  readonly [column: string]: { readonly id?: number | undefined; readonly below?: FieldIds | undefined }
 }
 
 /** A Parquet file that was written, with what its writer learned on the way: no second pass over the data. */
@@ -40,11 +46,21 @@ export async function writeParquet(
     `COMPRESSION ${options.codec}`,
     'RETURN_STATS',
     ...(partitionBy.length > 0 ? [`PARTITION_BY (${partitionBy.map(ident).join(', ')})`] : []),
+    ...(options.fieldIds && Object.keys(options.fieldIds).length > 0 ? [`FIELD_IDS ${fieldIdsSql(options.fieldIds)}`] : []),
     ...(options.fileSizeBytes ? [`FILE_SIZE_BYTES ${options.fileSizeBytes}`] : []),
     ...(several ? ["FILENAME_PATTERN '{uuid}'"] : []),
   ]
   const rows = await connection.rows<CopyRow>(`COPY (${query}) TO ${literal(target)} (${settings.join(', ')})`, options)
   return rows.filter((row) => row.count > 0n).map(written)
+}
+
+function fieldIdsSql(ids: FieldIds): string {
+  const members = Object.entries(ids).map(([name, { id, below = {} }]) => {
+    const own = id === undefined ? [] : [`__duckdb_field_id: ${id}`]
+    const inner = Object.keys(below).length > 0 ? [fieldIdsSql(below).slice(1, -1)] : []
+    return `${ident(name)}: {${[...own, ...inner].join(', ')}}`
+  })
+  return `{${members.join(', ')}}`
 }
 
 type TextMap = readonly { readonly key: string; readonly value: string | null }[]

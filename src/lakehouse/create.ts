@@ -1,5 +1,7 @@
 import { DeltaError } from '../base/errors.js'
+import { type Random, systemRandom } from '../base/random.js'
 import type { Action, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
+import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, mappingMode, physicalPath } from '../protocol/column-mapping.js'
 import { checkWritable } from '../protocol/features.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
@@ -45,24 +47,27 @@ const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
  *
  * @throws {DeltaError} `ARGUMENT_INVALID`, `TYPE_UNSUPPORTED`, `FEATURE_UNSUPPORTED`.
  */
-export function checkDesign(design: TableDesign): CheckedDesign {
+export function checkDesign(design: TableDesign, random: Random = systemRandom): CheckedDesign {
   const { fields } = design
   const given = canonicalProperties(design.properties ?? {})
   checkNewProperties(given)
   const asked = splitRequest(given)
   if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
   checkNames(fields, 'ARGUMENT_INVALID')
+  const mode = (asked.configuration[MAPPING_MODE] ?? 'none').toLowerCase()
   for (const { name } of fields)
-    if (name === '' || FORBIDDEN_IN_NAMES.test(name))
+    if (name === '' || (mode === 'none' && FORBIDDEN_IN_NAMES.test(name)))
       throw new DeltaError(
         'ARGUMENT_INVALID',
         'a column name is empty or holds one of space , ; { } ( ) = or a line break',
         { column: name },
         {
-          hint: 'such names need column mapping, which this table does not have: choose another name',
+          hint: "such names need column mapping: choose another name, or set 'delta.columnMapping.mode' = 'name'",
         },
       )
-  const schema: StructType = { type: 'struct', fields }
+  const plain: StructType = { type: 'struct', fields }
+  const mapped = mode === 'none' ? undefined : assignColumnIds(plain, 0, () => `col-${random.uuid()}`)
+  const schema = mapped?.schema ?? plain
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))
   if (new Set(partitionColumns).size !== partitionColumns.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a partition column is named twice')
@@ -70,12 +75,22 @@ export function checkDesign(design: TableDesign): CheckedDesign {
     throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column that it is not partitioned by')
   const clusterBy = (design.clusterBy ?? []).map((path) => clusteringColumn(schema, path))
   checkClustering(clusterBy, partitionColumns)
-  const configuration = { ...asked.configuration, ...constraintProperties(design.constraints ?? []) }
+  const configuration = {
+    ...asked.configuration,
+    ...(mapped ? { [MAPPING_MODE]: mode, [MAX_COLUMN_ID]: String(mapped.maxColumnId) } : {}),
+    ...constraintProperties(design.constraints ?? []),
+  }
   const features = [...(asked.request.features ?? []), ...(clusterBy.length > 0 ? ['clustering'] : [])]
   const protocol = protocolFor(schema, configuration, { ...asked.request, features })
-  const checked = { schema, partitionColumns, properties: tableProperties(configuration), configuration, protocol }
+  const mapping = mappingMode(protocol, { configuration })
+  const checked = { schema, partitionColumns, properties: tableProperties(configuration), mapping, configuration, protocol }
   checkWritable(protocol, metadataOf(checked, '', 0))
-  return { ...checked, clusterBy, comment: design.comment, domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy)] : [] }
+  return {
+    ...checked,
+    clusterBy,
+    comment: design.comment,
+    domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy.map((path) => physicalPath(schema, path, mapping)))] : [],
+  }
 }
 
 /**

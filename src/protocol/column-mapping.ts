@@ -5,7 +5,9 @@ import type { DataType, StructField, StructType } from './schema.js'
 /** How a table's columns are found in its files: by name, by a physical name, or by a Parquet field id. */
 export type MappingMode = 'none' | 'name' | 'id'
 
-const MAPPING_MODE = 'delta.columnMapping.mode'
+export const MAPPING_MODE = 'delta.columnMapping.mode'
+
+export const MAX_COLUMN_ID = 'delta.columnMapping.maxColumnId'
 
 const ID = 'delta.columnMapping.id'
 const PHYSICAL_NAME = 'delta.columnMapping.physicalName'
@@ -70,4 +72,58 @@ export function physicalColumns(schema: StructType, columns: readonly string[], 
     const found = schema.fields.find((field) => field.name.toLowerCase() === column.toLowerCase())
     return found ? [physicalName(found, mode)] : []
   })
+}
+
+/** The physical names along a path of struct fields, which is in the schema's own letter case. */
+export function physicalPath(schema: StructType, path: readonly string[], mode: MappingMode): readonly string[] {
+  const [head, ...rest] = path
+  const field = schema.fields.find(({ name }) => name === head)
+  if (!field) return []
+  const inner = typeof field.type === 'object' && field.type.type === 'struct' ? physicalPath(field.type, rest, mode) : []
+  return [physicalName(field, mode), ...inner]
+}
+
+/**
+ * Gives every field that lacks one, at every depth, an id above `maxColumnId` and a physical name.
+ *
+ * @param nameOf a new column gets a name that no other has had (`col-<uuid>`); one whose files are there already keeps its own.
+ * @returns the schema, and the highest id ever given: what `delta.columnMapping.maxColumnId` is to be.
+ */
+export function assignColumnIds(
+  schema: StructType,
+  maxColumnId: number,
+  nameOf: (field: StructField) => string,
+): { readonly schema: StructType; readonly maxColumnId: number } {
+  let last = Math.max(maxColumnId, ...idsWithin(schema))
+  const assigned = (type: DataType): DataType => {
+    if (typeof type === 'string') return type
+    switch (type.type) {
+      case 'struct':
+        return struct(type)
+      case 'array':
+        return { ...type, elementType: assigned(type.elementType) }
+      case 'map':
+        return { ...type, keyType: assigned(type.keyType), valueType: assigned(type.valueType) }
+    }
+  }
+  const struct = (type: StructType): StructType => ({
+    ...type,
+    fields: type.fields.map((field) => {
+      const { [ID]: id = ++last, [PHYSICAL_NAME]: name = nameOf(field), ...rest } = field.metadata
+      return { ...field, type: assigned(field.type), metadata: { ...rest, [ID]: id, [PHYSICAL_NAME]: name } }
+    }),
+  })
+  return { schema: struct(schema), maxColumnId: last }
+}
+
+function idsWithin(type: DataType): number[] {
+  if (typeof type === 'string') return []
+  switch (type.type) {
+    case 'struct':
+      return type.fields.flatMap((field) => [Number(field.metadata?.[ID] ?? 0), ...idsWithin(field.type)])
+    case 'array':
+      return idsWithin(type.elementType)
+    case 'map':
+      return [...idsWithin(type.keyType), ...idsWithin(type.valueType)]
+  }
 }

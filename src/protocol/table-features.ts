@@ -82,7 +82,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 2, writer: 5 },
     activeWhen: ({ configuration }) => (configuration['delta.columnMapping.mode'] ?? 'none') !== 'none',
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'columns have names or ids of their own in files',
   },
   {
@@ -152,7 +152,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     kind: 'reader-writer',
     activeWhen: (use) => isOn('delta.enableTypeWidening')(use) || hasColumnKey('delta.typeChanges')(use),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'a column’s type may grow',
   },
   {
@@ -169,7 +169,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     aliases: ['variantShredding-preview'],
     kind: 'reader-writer',
     dependsOn: ['variantType'],
-    activeWhen: (use) => isOn('delta.enableVariantShredding')(use) || hasType('variant')(use),
+    activeWhen: isOn('delta.enableVariantShredding'),
     reads: true,
     writes: 'whenInactive',
     note: 'parts of such values in columns of their own',

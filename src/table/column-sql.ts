@@ -1,6 +1,7 @@
+import type { FieldIds } from '../engine/parquet-write.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
-import { type MappingMode, physicalType } from '../protocol/column-mapping.js'
+import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, isStruct, mentions, type StructField } from '../protocol/schema.js'
 import { isFiner, typeChanges } from '../protocol/type-changes.js'
 
@@ -17,6 +18,29 @@ export function columnSql(field: StructField, value: string, mode: MappingMode):
   // DuckDB brings the constant of a filter down to the type of the file, which finds 1.4 among whole numbers; it cannot
   // where the column stands inside a function.
   return typeof field.type === 'string' && typeChanges(field).some(isFiner) ? `greatest(${given})` : given
+}
+
+/** A column of the table as its files store it: the other way round. */
+export function storedSql(field: StructField, value: string, mode: MappingMode): string {
+  const physical = physicalType(field.type, mode)
+  const typed = `${value}::${duckdbType(field.type)}`
+  const names = renames(physical, field.type)
+  return names ? `remap_struct(${typed}, NULL::${duckdbType(physical)}, ${names}, NULL)` : typed
+}
+
+/** The Parquet field ids of columns, at every depth, by physical name; none without column mapping. */
+export function fieldIdsOf(fields: readonly StructField[], mode: MappingMode): FieldIds {
+  if (mode === 'none') return {}
+  return Object.fromEntries(
+    fields.map((f) => [physicalName(f, mode), { id: fieldId(f, mode), below: fieldIdsWithin(f.type, mode) }]),
+  )
+}
+
+function fieldIdsWithin(type: DataType, mode: MappingMode): FieldIds {
+  if (typeof type === 'string') return {}
+  if (isStruct(type)) return fieldIdsOf(type.fields, mode)
+  const within = parts(type).map(([name, inner]) => [name === 'list' ? 'element' : name, fieldIdsWithin(inner, mode)] as const)
+  return Object.fromEntries(within.filter(([, below]) => Object.keys(below).length > 0).map(([name, below]) => [name, { below }]))
 }
 
 export function padded(text: string, length: number): string {

@@ -1,12 +1,15 @@
+import { DeltaError } from '../base/errors.js'
 import type { Connection, Parameters } from '../engine/database.js'
 import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
 import { ident } from '../engine/sql-text.js'
 import type { AddFile } from '../protocol/actions.js'
+import { type MappingMode, physicalColumns, physicalField, physicalName } from '../protocol/column-mapping.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
-import type { StructType } from '../protocol/schema.js'
+import { mentions, type StructField, type StructType } from '../protocol/schema.js'
 import { formatStats, leafKey } from '../protocol/stats.js'
+import { fieldIdsOf, storedSql } from './column-sql.js'
 import type { TableDependencies } from './delta-table.js'
 import { markFresh } from './fresh-files.js'
 import { broken, guarded, violation } from './row-checks.js'
@@ -18,6 +21,8 @@ export interface StageTarget {
   readonly schema: StructType
   readonly partitionColumns: readonly string[]
   readonly properties: TableProperties
+  /** How files name their columns. @defaultValue 'none' */
+  readonly mapping?: MappingMode | undefined
 }
 
 export interface StageOptions {
@@ -90,18 +95,29 @@ async function stage(
   const spooled = deps.spool.file('parquet')
   try {
     const { schema, properties } = target
+    const { mapping = 'none' } = target
+    const fields = schema.fields.filter((f) => isStored(f))
+    const columns = fields.map((f) => `${storedSql(f, ident(f.name), mapping)} AS ${ident(physicalName(f, mapping))}`)
+    const partitionBy = physicalColumns(target.schema, target.partitionColumns, mapping)
+    const inFiles = fields.filter((f) => !target.partitionColumns.includes(f.name))
     // Rows that only move are whole, and have kept the rules already.
     const onlyMove = options.dataChange === false
     const rules = onlyMove ? [] : await rowRules(connection, schema, properties)
     const complete = await completeRows(connection, query, schema, onlyMove ? schema.fields.map((f) => f.name) : options.given)
     const { params, signal } = options
-    const written = await writeParquet(connection, guarded(complete, schema.fields, rules), spooled, {
-      codec,
-      partitionBy: target.partitionColumns,
-      fileSizeBytes: options.fileSizeBytes,
-      signal,
-      params,
-    }).catch(async (error: unknown) => {
+    const written = await writeParquet(
+      connection,
+      `SELECT ${columns.join(', ')} FROM (${guarded(complete, schema.fields, rules)})`,
+      spooled,
+      {
+        codec,
+        partitionBy,
+        fieldIds: fieldIdsOf(inFiles, mapping),
+        fileSizeBytes: options.fileSizeBytes,
+        signal,
+        params,
+      },
+    ).catch(async (error: unknown) => {
       throw (await violation(connection, error, complete, rules, { params, signal })) ?? error
     })
     const rows = written.reduce((sum, file) => sum + file.rows, 0)
@@ -123,15 +139,20 @@ async function store(
   codec: string,
   options: StageOptions,
 ): Promise<AddFile> {
-  const fields = target.schema.fields.filter((f) => !target.partitionColumns.includes(f.name))
+  const { mapping = 'none' } = target
+  const fields = target.schema.fields
+    .filter((f) => isStored(f) && !target.partitionColumns.includes(f.name))
+    .map((f) => physicalField(f, mapping))
   const partitionValues = Object.fromEntries(
     target.partitionColumns.map((name) => {
-      const type = target.schema.fields.find((f) => f.name === name)?.type ?? 'string'
-      return [name, formatPartitionValue(type, file.partition[name] ?? null)]
+      const found = target.schema.fields.find((f) => f.name === name)
+      const key = found ? physicalName(found, mapping) : name
+      return [key, formatPartitionValue(found?.type ?? 'string', file.partition[key] ?? null)]
     }),
   )
   const name = `part-00000-${deps.random.uuid()}.c000.${codec}.parquet`
-  const folder = partitionFolder(target.partitionColumns, partitionValues)
+  // A partition's folder would tell of names that are to change freely.
+  const folder = mapping === 'none' ? partitionFolder(target.partitionColumns, partitionValues) : deps.random.uuid().slice(0, 2)
   const path = [options.folder ?? '', folder, name].filter((part) => part !== '').join('/')
   await deps.store.putFile(path, file.file, { signal: options.signal })
   return markFresh({
@@ -146,15 +167,25 @@ async function store(
 
 /** The writer counted NULLs on its way, so the check costs no pass of its own. */
 function nullsFound(target: StageTarget, files: readonly WrittenFile[]): { rule: RowRule; rows: number } | undefined {
-  for (const { name, nullable, type } of target.schema.fields) {
+  for (const column of target.schema.fields) {
+    const { name, nullable, type } = column
     if (nullable || typeof type !== 'string') continue
+    const stored = physicalName(column, target.mapping ?? 'none')
     const partitioned = target.partitionColumns.includes(name)
     // An empty text has no place in a partition's values: it reads as NULL.
     const violated = partitioned && type === 'string' ? `nullif(${ident(name)}, '') IS NULL` : `${ident(name)} IS NULL`
     const inFile = (file: WrittenFile) =>
-      partitioned ? (file.partition[name] ? 0 : file.rows) : (file.statistics.get(leafKey([name]))?.nullCount ?? 0)
+      partitioned ? (file.partition[stored] ? 0 : file.rows) : (file.statistics.get(leafKey([stored]))?.nullCount ?? 0)
     const rows = files.reduce((sum, file) => sum + inFile(file), 0)
     if (rows > 0) return { rule: { kind: 'notNull', name, expression: `${name} IS NOT NULL`, violated }, rows }
   }
   return undefined
+}
+
+/** A void column is in no file; inside another column it cannot be left out. */
+function isStored({ name, type }: StructField): boolean {
+  if (type === 'void' || type === 'null') return false
+  if (mentions(type, 'void') || mentions(type, 'null'))
+    throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic does not write a column that holds void within', { column: name })
+  return true
 }

@@ -141,7 +141,12 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
     })
 
     it.each<[feature: string, access: 'read' | 'write', properties: string, use: (t: string) => string]>([
-      ['columnMapping', 'write', `'delta.columnMapping.mode' = 'name'`, (t) => `ALTER TABLE ${t} RENAME COLUMN name TO label`],
+      [
+        'icebergCompatV1',
+        'write',
+        `'delta.columnMapping.mode' = 'name', 'delta.enableIcebergCompatV1' = 'true'`,
+        (t) => `ALTER TABLE ${t} RENAME COLUMN name TO label`,
+      ],
     ])(
       'makes a table with %s, which deltaic refuses to %s and leaves as it is',
       TIMEOUT,
