@@ -2,12 +2,14 @@ import { Command, CommanderError, Option } from 'commander'
 import { DELTAIC_VERSION } from '../src/index.js'
 import { atCommand } from './commands/at.js'
 import { checkStoreCommand } from './commands/check-store.js'
+import { checkpointCommand } from './commands/checkpoint.js'
 import { createCommand } from './commands/create.js'
 import { demoCommand } from './commands/demo.js'
 import { describeCommand } from './commands/describe.js'
 import { historyCommand } from './commands/history.js'
 import { ingestCommand } from './commands/ingest.js'
 import { optimizeCommand } from './commands/optimize.js'
+import { restoreCommand } from './commands/restore.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import { tablesCommand } from './commands/tables.js'
@@ -29,6 +31,8 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   historyCommand,
   optimizeCommand,
   vacuumCommand,
+  restoreCommand,
+  checkpointCommand,
   atCommand,
   serveCommand,
   demoCommand,

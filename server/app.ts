@@ -6,6 +6,7 @@ import { problemText, retryAfterSeconds, toProblem } from './errors.js'
 import { guardRequests } from './guard.js'
 import { healthRoute } from './health-route.js'
 import type { LogSink } from './log.js'
+import { maintenanceRoutes } from './maintenance-routes.js'
 import { describeRoutes } from './openapi.js'
 import { optimizeRoute } from './optimize-route.js'
 import type { ServerSettings } from './options.js'
@@ -54,6 +55,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   sqlRoute(app, context)
   tablesRoute(app, context)
   optimizeRoute(app, context)
+  maintenanceRoutes(app, context)
   await app.register(rowsRoute, context)
   return app
 }

@@ -116,6 +116,19 @@ export const optimizeAnswer = object({
   elapsedMs: { type: 'number' },
 })
 
+export const restoreAnswer = object({
+  version: whole,
+  restoredVersion: { ...whole, description: 'The version that the table is like now.' },
+  filesAdded: whole,
+  filesRemoved: whole,
+  bytesAdded: whole,
+  bytesRemoved: whole,
+  attempts: whole,
+  elapsedMs: { type: 'number' },
+})
+
+export const checkpointAnswer = object({ version: whole, actions: whole, bytes: whole, elapsedMs: { type: 'number' } })
+
 const problem = object({
   type: text,
   title: text,

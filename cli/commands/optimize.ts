@@ -4,7 +4,7 @@ import { argument, positiveSize } from '../arguments.js'
 import type { Context, Run } from '../context.js'
 import type { ExitCode } from '../exit.js'
 import { counted, humanBytes, humanElapsed } from '../output/human.js'
-import { toJson } from '../output/relation.js'
+import { printOutcome } from '../output/outcome.js'
 
 interface OptimizeFlags {
   readonly where?: string
@@ -42,24 +42,11 @@ async function optimize(context: Context, name: string, flags: OptimizeFlags): P
         }),
     )
     bar.end()
-    await printResult(context, result)
+    await printOutcome(context, result, sentence(result))
   } finally {
     bar.end()
   }
   return undefined
-}
-
-async function printResult(context: Context, result: OptimizeResult): Promise<void> {
-  const { output } = context.settings
-  if (output === 'table') await context.out.write(`${sentence(result)}\n`)
-  else if (output === 'json') await context.out.write(`${toJson(result)}\n`)
-  else {
-    const names = Object.keys(result) as (keyof OptimizeResult)[]
-    await context.print<OptimizeResult>(
-      names.map((name) => ({ name, value: (row) => row[name], isNumber: true })),
-      [result],
-    )
-  }
 }
 
 function sentence(result: OptimizeResult): string {

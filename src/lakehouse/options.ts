@@ -194,6 +194,32 @@ export interface ChangeRowsResult {
   readonly elapsedMs: number
 }
 
+export interface RestoreOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface RestoreResult {
+  /** The version that holds the outcome; the newest one when the table was like that already. */
+  readonly version: number
+  /** The version that the table is like now. */
+  readonly restoredVersion: number
+  readonly filesAdded: number
+  readonly filesRemoved: number
+  readonly bytesAdded: number
+  readonly bytesRemoved: number
+  /** How many commits it took to win; 0 when nothing was to be done. */
+  readonly attempts: number
+  readonly elapsedMs: number
+}
+
+export interface CheckpointResult {
+  readonly version: number
+  /** Actions in it. */
+  readonly actions: number
+  readonly bytes: number
+  readonly elapsedMs: number
+}
+
 export interface TableSummary {
   readonly name: string
   readonly uri: string

@@ -1,10 +1,13 @@
 import { DeltaError } from '../base/errors.js'
+import { restore } from '../ops/restore.js'
 import { field } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
+import { momentOf } from '../sql/planner.js'
 import type { Statement } from '../sql/statement.js'
 import type { CreateTable } from '../sql/statements/create.js'
 import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
+import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type ChangedTable, deleteFrom, updateIn } from './change-rows.js'
 import { copyInto } from './copy.js'
@@ -147,6 +150,23 @@ export async function runStatement(
       return one(host, {
         dropped: ['BOOLEAN', await catalog.dropTable(await canonical(catalog, name), { ifExists: statement.ifExists })],
       })
+    }
+    case 'restore': {
+      const table = await existing(host, statement.table)
+      const target = await momentOf(host.engines.binder, statement.asOf, params, signal)
+      const result = await restore(table, target, { signal })
+      return one(host, {
+        version: ['BIGINT', result.version],
+        restored_version: ['BIGINT', result.restoredVersion],
+        files_added: ['BIGINT', result.filesAdded],
+        files_removed: ['BIGINT', result.filesRemoved],
+        bytes_added: ['BIGINT', result.bytesAdded],
+        bytes_removed: ['BIGINT', result.bytesRemoved],
+      })
+    }
+    case 'checkpoint': {
+      const { version, size, sizeInBytes } = await checkpoint(await existing(host, statement.table), { signal })
+      return one(host, { version: ['BIGINT', version], actions: ['BIGINT', size], bytes: ['BIGINT', sizeInBytes] })
     }
     default:
       throw statementUnsupported(statement)

@@ -116,6 +116,12 @@ export function versionSelector({ version, timestamp }: AsOf): VersionSelector {
   return { timestampMs: instantOf(timestamp) }
 }
 
+/** Of a version or a time that must be said. @throws {DeltaError} `ARGUMENT_INVALID`, as `versionSelector`. */
+export function givenSelector(asOf: AsOf): VersionSelector {
+  if (asOf.version !== undefined || asOf.timestamp !== undefined) return versionSelector(asOf)
+  throw new DeltaError('ARGUMENT_INVALID', 'say which version: a number or a time')
+}
+
 /** ISO 8601, UTC unless it names an offset. */
 function instantOf(timestamp: string | Date | number): number {
   if (typeof timestamp === 'number') return timestamp

@@ -9,6 +9,8 @@ import type { IngestResult } from '../ingest/group-read.js'
 import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
 import { loadInput } from '../ingest/load.js'
 import { compact } from '../ops/optimize.js'
+import { restore } from '../ops/restore.js'
+import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HistoryEntry } from '../table/history.js'
 import type { Transaction } from '../table/transaction.js'
@@ -23,17 +25,20 @@ import type {
   AsOf,
   ChangeRowsOptions,
   ChangeRowsResult,
+  CheckpointResult,
   Compression,
   InputFormat,
   OptimizeOptions,
   OptimizeResult,
+  RestoreOptions,
+  RestoreResult,
   TableDetail,
   VacuumOptions,
   VacuumResult,
 } from './options.js'
 import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
 import type { TableHost } from './table-host.js'
-import { TableSnapshot, versionSelector } from './table-snapshot.js'
+import { givenSelector, TableSnapshot, versionSelector } from './table-snapshot.js'
 import { fileCondition } from './where.js'
 
 export interface IngestOptions {
@@ -221,6 +226,25 @@ export class Table {
   ): Promise<ChangeRowsResult> {
     const clauses = Object.entries(set).map(([column, value]) => ({ column: column.split('.'), value }))
     return updateIn(this.host, { table: this.delta, name: this.name }, clauses, where, options)
+  }
+
+  /**
+   * Makes the table what it was at an earlier version, in a commit of its own: nothing of its history is lost.
+   *
+   * @throws {DeltaError} `ARGUMENT_INVALID` without a version or a time; `VERSION_NOT_FOUND`; `DATA_FILE_MISSING` when files
+   * of that version were vacuumed; `COMMIT_CONFLICT` when somebody else committed meanwhile; `TABLE_APPEND_ONLY`.
+   */
+  async restore(asOf: AsOf, options: RestoreOptions = {}): Promise<RestoreResult> {
+    const startedAtMs = this.delta.deps.clock.now()
+    const result = await restore(this.delta, givenSelector(asOf), { signal: options.signal })
+    return { ...result, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
+  }
+
+  /** Writes the newest version's state beside the log. Writers do so by themselves every `delta.checkpointInterval` versions. */
+  async checkpoint(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<CheckpointResult> {
+    const startedAtMs = this.delta.deps.clock.now()
+    const { version, size, sizeInBytes } = await checkpoint(this.delta, { signal: options.signal })
+    return { version, actions: size, bytes: sizeInBytes, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
   }
 
   /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */

@@ -10,9 +10,7 @@ const WITHOUT_EXECUTOR = {
   alterTable: 'ALTER TABLE',
   merge: 'MERGE INTO',
   reorg: 'REORG TABLE',
-  restore: 'RESTORE TABLE',
   fsck: 'FSCK REPAIR TABLE',
-  checkpoint: 'CHECKPOINT',
   generate: 'GENERATE',
 } as const
 

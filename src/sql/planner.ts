@@ -264,7 +264,7 @@ const UNIT_OF = (expression: string) =>
   `CASE WHEN typeof(${expression}) SIMILAR TO '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*)' THEN 'version' ELSE 'timestamp' END`
 
 /** The version or time that a reference asks for; its expression may only be made of constants and parameters. */
-async function momentOf(
+export async function momentOf(
   planner: Database,
   { unit: known, expression }: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] | undefined },
   params: ParameterValues | undefined,

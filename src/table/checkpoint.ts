@@ -2,6 +2,7 @@ import { type WrittenCheckpoint, writeCheckpoint } from '../log/checkpoint-write
 import { writeChecksum } from '../log/checksum.js'
 import { cleanUpLog } from '../log/log-cleanup.js'
 import { checkWritable } from '../protocol/features.js'
+import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from './delta-table.js'
 
 /**
@@ -10,13 +11,16 @@ import type { DeltaTable } from './delta-table.js'
  *
  * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a table that is not written to; as the store does.
  */
-export async function checkpoint(table: DeltaTable): Promise<WrittenCheckpoint> {
+export async function checkpoint(table: DeltaTable, { signal }: StoreOptions = {}): Promise<WrittenCheckpoint> {
   const { deps } = table
+  signal?.throwIfAborted()
   const log = await table.refresh()
   const { protocol, metadata } = log.stateAt(log.version)
   checkWritable(protocol, metadata)
+  signal?.throwIfAborted()
   const nowMs = deps.clock.now()
   const [written] = await Promise.all([writeCheckpoint(deps, log, log.version, nowMs), writeChecksum(deps, log, log.version)])
   await cleanUpLog(deps, log, nowMs)
+  deps.events({ type: 'checkpointed', table: table.uri, version: written.version, elapsedMs: deps.clock.now() - nowMs })
   return written
 }

@@ -118,6 +118,24 @@ describe('the commands on a table', () => {
     expect(again).toMatchObject({ version: 3, filesAdded: 0, filesRemoved: 0 })
   })
 
+  it('restore makes the table what it was, and checkpoint writes its state', async () => {
+    const sum = async () => (await cli.run(['sql', 'SELECT count(*) AS n FROM seen', '-o', 'csv'])).stdout
+    expect((await cli.run(['restore', 'seen', '--version', '1'])).stdout).toMatch(
+      /^version 4 is what version 1 was: 1 file \(.*\) came back, 1 file \(.*\) left\n$/,
+    )
+    expect(await sum()).toBe('n\n1\n')
+    expect(JSON.parse((await cli.run(['restore', 'seen', '--version', '3', '-o', 'json'])).stdout)).toMatchObject({
+      version: 5,
+      restoredVersion: 3,
+    })
+    expect((await cli.run(['restore', 'seen', '--version', '3'])).stdout).toBe('nothing to do: version 5 is what version 3 was\n')
+    expect(await sum()).toBe('n\n2\n')
+    expect((await cli.run(['checkpoint', 'seen'])).stdout).toMatch(/^version 5: \d+ actions, /)
+    expect((await cli.run(['checkpoint', 'seen', '-o', 'csv'])).stdout).toMatch(
+      /^version,actions,bytes,elapsedMs\n5,\d+,\d+,\d+\n$/,
+    )
+  })
+
   it('vacuum lists and deletes what no kept version needs', async () => {
     expect(await cli.run(['vacuum', 'seen', '--retain', '1ms'])).toMatchObject({
       code: 2,

@@ -33,6 +33,11 @@ describe('exit codes and errors', () => {
     ['describe nowhere', 3],
     ['history nowhere', 3],
     ['optimize nowhere', 3],
+    ['restore t', 2],
+    ['restore t --version 0 --timestamp 2026-01-01', 2],
+    ['restore t --version 99', 3],
+    ['restore nowhere --version 0', 3],
+    ['checkpoint nowhere', 3],
     ['at t --version 99', 3],
     ['ingest t nowhere.ndjson', 3],
     ['ingest nowhere -', 3],
@@ -52,7 +57,7 @@ describe('exit codes and errors', () => {
 
   it('has an example in the help of each command', () => {
     const commands = buildProgram(() => async () => {}).commands
-    expect(commands.map((command) => command.name())).toHaveLength(11)
+    expect(commands.map((command) => command.name())).toHaveLength(13)
     for (const command of commands) {
       let help = ''
       command.configureOutput({

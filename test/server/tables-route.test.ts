@@ -149,3 +149,37 @@ describe('POST /v1/tables/:table/optimize', () => {
     })
   })
 })
+
+describe('POST /v1/tables/:table/restore and checkpoint', () => {
+  const restore = (body: unknown) => at.post('/v1/tables/views/restore', JSON.stringify(body), JSON_TYPE)
+
+  it('make a table what it was, and write its state', async () => {
+    expect(await jsonOf(await restore({ version: 2 }))).toMatchObject({
+      version: 9,
+      restoredVersion: 2,
+      filesAdded: 2,
+      filesRemoved: 2,
+    })
+    expect(await at.rows('SELECT count(*) AS n FROM views')).toEqual([{ n: 2 }])
+    expect(await jsonOf(await restore({ version: 8 }))).toMatchObject({ version: 10, restoredVersion: 8 })
+    expect(await jsonOf(await fetch(`${at.url}/v1/tables/views/checkpoint`, { method: 'POST' }))).toMatchObject({ version: 10 })
+  })
+
+  it.each([{}, { version: -1 }, { version: 1, timestamp: '2026-01-01' }, { timestamp: 'soon' }, { to: 1 }])(
+    'refuse %j',
+    async (body) => {
+      const response = await restore(body)
+      expect(response.status).toBe(400)
+      await problemOf(response)
+    },
+  )
+
+  it('answer 404 for what is not there', async () => {
+    expect(await problemOf(await restore({ version: 99 }))).toMatchObject({ status: 404, code: 'VERSION_NOT_FOUND' })
+    for (const path of ['restore', 'checkpoint'])
+      expect(await problemOf(await at.post(`/v1/tables/nope/${path}`, '{"version":0}', JSON_TYPE))).toMatchObject({
+        status: 404,
+        code: 'TABLE_NOT_FOUND',
+      })
+  })
+})
