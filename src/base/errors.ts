@@ -37,6 +37,7 @@ export const KIND_OF = {
   FILE_NOT_FOUND: 'notFound',
   TABLE_NOT_FOUND: 'notFound',
   VERSION_NOT_FOUND: 'notFound',
+  CHANGES_NOT_RECORDED: 'notFound',
   COMMIT_CONFLICT: 'conflict',
   SEQUENCE_OUT_OF_ORDER: 'conflict',
   FEATURE_UNSUPPORTED: 'unsupported',

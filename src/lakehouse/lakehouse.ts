@@ -251,7 +251,7 @@ export class Lakehouse {
 
   /** Pins a version in as few requests as it takes: only a name that is not found is looked up in the listing. */
   private async pin(request: TableRequest, signal: AbortSignal | undefined): Promise<PinnedTable | undefined> {
-    const select = { version: request.version, timestampMs: request.timestampMs }
+    const select = { version: request.version, timestampMs: request.timestampMs, orLatest: request.orLatest }
     if (request.schema === '' && isTableName(request.name)) {
       const table = this.open(request.name).delta
       try {

@@ -2,6 +2,8 @@ import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import type { Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
+import { type ChangedFile, changedFiles } from '../ops/changes.js'
+import { type HeldChanges, openChanges } from '../ops/changes-scan.js'
 import type { PlannedTable, QueryPlan, ResolvedTable, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type ScanFile, scanSql } from '../table/scan-sql.js'
@@ -10,7 +12,6 @@ import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
 import { QueryResult } from './result.js'
 import { withoutVariants } from './result-sql.js'
-import { changesUnsupported } from './unsupported.js'
 
 export interface RunContext {
   readonly engines: Engines
@@ -56,9 +57,8 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     return pinned
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
-  if (plan.tables.some(({ changesFrom }) => changesFrom !== undefined)) throw changesUnsupported()
   const selections: FileSelection[] = []
-  for (const planned of plan.tables) selections.push(await planned.snapshot.files(planned.condition, { signal: request.signal }))
+  for (const planned of plan.tables) selections.push(await select(tables.get(planned.snapshot), planned, request.signal))
   if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => snapshot.isOutside(file)))) {
     if (!context.locations) throw filesOutside(plan.tables)
     outside = true
@@ -71,12 +71,10 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
       if (!table) continue
-      const held = await engines.source.open(table.deps.store, selections[at]?.files ?? [], planned.snapshot, planned.columns, {
-        signal: request.signal,
-      })
-      releases.push(() => held.release())
-      scans[at] = held.files
-      views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${viewSql(planned, held.files)}`)
+      const { sql, files, release } = await openTable(engines, table, planned, selections[at], request.signal)
+      releases.push(() => release())
+      scans[at] = files
+      views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${sql}`)
     }
     const session = await sessions.take(views)
     const release = (isDone: boolean) => {
@@ -172,6 +170,32 @@ export async function commandResult(
     signal: undefined,
     release: () => session.close(),
   })
+}
+
+/** The files that a table of a query is read from. */
+async function select(
+  table: DeltaTable | undefined,
+  { snapshot, condition, changesFrom }: PlannedTable,
+  signal: AbortSignal | undefined,
+): Promise<FileSelection> {
+  if (!changesFrom || !table) return snapshot.files(condition, { signal })
+  const files = await changedFiles(table, snapshot, changesFrom, { signal })
+  return { files, bytesRead: files.reduce((sum, file) => sum + file.sizeBytes, 0), filesSkipped: 0, bytesSkipped: 0 }
+}
+
+/** Makes the files of a table readable; `sql` is what its name stands for. */
+async function openTable(
+  { source }: Engines,
+  { deps: { store } }: DeltaTable,
+  planned: PlannedTable,
+  selection: FileSelection | undefined,
+  signal: AbortSignal | undefined,
+): Promise<HeldChanges> {
+  const { snapshot, columns, changesFrom } = planned
+  const files = selection?.files ?? []
+  if (changesFrom) return openChanges(source, store, snapshot, files as readonly ChangedFile[], columns, { signal })
+  const held = await source.open(store, files, snapshot, columns, { signal })
+  return { ...held, sql: viewSql(planned, held.files) }
 }
 
 /** Partition columns cost a join, so they are only given where the query reads one. */

@@ -15,6 +15,7 @@ import type { DeltaTable } from '../table/delta-table.js'
 import type { HistoryEntry } from '../table/history.js'
 import type { Transaction } from '../table/transaction.js'
 import { deleteFrom, updateIn } from './change-rows.js'
+import { type ChangesOptions, changesOf } from './changes.js'
 import { tableDetail } from './detail.js'
 import { insertQuery } from './insert.js'
 import { vacuumTable } from './maintenance.js'
@@ -37,6 +38,7 @@ import type {
   VacuumResult,
 } from './options.js'
 import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
+import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
 import { givenSelector, TableSnapshot, versionSelector } from './table-snapshot.js'
 import { fileCondition } from './where.js'
@@ -164,6 +166,19 @@ export class Table {
   /** @throws {DeltaError} `VERSION_NOT_FOUND` */
   async snapshot(asOf: AsOf = {}): Promise<TableSnapshot> {
     return new TableSnapshot(await this.delta.snapshot(versionSelector(asOf)), this.delta, this.host)
+  }
+
+  /**
+   * What changed since a version or time up to another one, both included: the table's columns, then `_change_type`
+   * (`insert`, `update_preimage`, `update_postimage`, `delete`), `_commit_version` and `_commit_timestamp`, in no order.
+   *
+   * A time stands for the first version from then on as `from`, and for the last one until then as `to`.
+   *
+   * @throws {DeltaError} `CHANGES_NOT_RECORDED`, `VERSION_NOT_FOUND`, `SCHEMA_MISMATCH` when columns changed within the
+   * range, `DATA_FILE_MISSING` when files of it were vacuumed.
+   */
+  async changes(options: ChangesOptions): Promise<QueryResult> {
+    return changesOf(this.host, this.delta, options)
   }
 
   async detail(asOf: AsOf = {}): Promise<TableDetail> {

@@ -46,10 +46,6 @@ export function checkOptimize({ full, zorderBy }: Optimize): void {
   if (zorderBy.length > 0) throw unsupported('ZORDER BY')
 }
 
-export function changesUnsupported(): DeltaError {
-  return unsupported('table_changes')
-}
-
 function unsupported(what: string, hint?: string): DeltaError {
   return new DeltaError('STATEMENT_UNSUPPORTED', `deltaic does not have ${what}`, {}, { hint })
 }

@@ -4,8 +4,9 @@ import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
+import { CHANGE_FIELDS } from '../protocol/change-feed.js'
 import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
-import { findField, leaves, typeText } from '../protocol/schema.js'
+import { field, findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
@@ -13,7 +14,6 @@ import { mayMatch, type PrunableColumns } from './pruning.js'
 import { type ChangesRef, readQuery, type TravelRef } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
-import { CHANGE_COLUMNS } from './table-changes.js'
 import { type QueryTemplate, readTemplate } from './template.js'
 import { tokenize } from './tokens.js'
 
@@ -24,6 +24,8 @@ export interface TableRequest {
   readonly name: string
   readonly version?: number | undefined
   readonly timestampMs?: number | undefined
+  /** Whether a time after the newest version is the newest version. */
+  readonly orLatest?: boolean | undefined
 }
 
 /** A version of a table, as a query reads it. */
@@ -51,7 +53,7 @@ export interface PlannedTable extends TableNeeds {
   /** The name that the user gave it. */
   readonly name: string
   readonly snapshot: Snapshot
-  /** Set where the query reads what changed, up to `snapshot` and since this moment, both included, with `CHANGE_COLUMNS`. */
+  /** Set where the query reads what changed, up to `snapshot` and since this moment, both included, with `CHANGE_FIELDS`. */
   readonly changesFrom: Moment | undefined
   /** Whether the query may ask for the address of its rows. */
   readonly address: boolean
@@ -71,10 +73,7 @@ export interface QueryPlan {
 export const PLANNER_DISABLED_OPTIMIZERS =
   'statistics_propagation,empty_result_pullup,compressed_materialization,late_materialization,column_lifetime'
 
-const ADDRESS_COLUMNS = [
-  { name: '__file', type: 'VARCHAR' },
-  { name: '__row', type: 'BIGINT' },
-]
+const ADDRESS_FIELDS = [field('__file', 'string'), field('__row', 'long')]
 const TEMPLATES_MAX = 256
 const BINDINGS_MAX = 256
 
@@ -127,7 +126,7 @@ export class Planner {
       const evaluate = (ref: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] }) =>
         momentOf(this.database, ref, params, signal)
       const range = changes && (await rangeOf(changes, evaluate))
-      const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : range?.to) })
+      const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : endOf(range)) })
       if (!resolved)
         throw new DeltaError(
           'TABLE_NOT_FOUND',
@@ -187,16 +186,16 @@ export class Planner {
 }
 
 function standInColumns({ snapshot, changesFrom, address }: Pinned): string {
-  const own = columnDefinitions(snapshot.schema.fields)
-  const added = [...(changesFrom === undefined ? [] : CHANGE_COLUMNS), ...(address ? ADDRESS_COLUMNS : [])]
-  return [...(own ? [own] : []), ...added.map(({ name, type }) => `${ident(name)} ${type}`)].join(', ') || '"__row" BOOLEAN'
+  const added = [...(changesFrom === undefined ? [] : CHANGE_FIELDS), ...(address ? ADDRESS_FIELDS : [])]
+  return columnDefinitions([...snapshot.schema.fields, ...added]) || '"__row" BOOLEAN'
 }
 
 /** Constants are folded into conditions, and conditions are made for the types of a schema. */
 function bindingKey(template: QueryTemplate, params: BoundValues, pinned: readonly Pinned[]): string {
   const values = params.map((value) => [typeof value, String(value)])
-  const schemas = pinned.map(({ standIn, snapshot, address }) => [
+  const schemas = pinned.map(({ standIn, snapshot, changesFrom, address }) => [
     standIn,
+    changesFrom !== undefined,
     address,
     snapshot.metadata.schemaString,
     snapshot.partitionColumns,
@@ -257,6 +256,14 @@ async function explain(session: Session, text: string, params: BoundValues): Pro
 
 async function rangeOf({ from, to }: ChangesRef, evaluate: (ref: { readonly expression: string }) => Promise<Moment>) {
   return { from: await evaluate({ expression: from }), to: to === undefined ? undefined : await evaluate({ expression: to }) }
+}
+
+/** The version that a range of changes ends with. */
+function endOf(
+  range: { readonly to: Moment | undefined } | undefined,
+): Pick<TableRequest, 'version' | 'timestampMs' | 'orLatest'> {
+  if (!range?.to) return {}
+  return 'timestampMs' in range.to ? { ...range.to, orLatest: true } : range.to
 }
 
 /** A number is a version, anything else a time. */

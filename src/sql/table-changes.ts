@@ -12,13 +12,6 @@ export interface TableChangesCall {
   readonly endExclusive: number
 }
 
-/** The columns that changes have beside the table's own: what happened to the row, and in which commit. */
-export const CHANGE_COLUMNS = [
-  { name: '_change_type', type: 'VARCHAR' },
-  { name: '_commit_version', type: 'BIGINT' },
-  { name: '_commit_timestamp', type: 'TIMESTAMP WITH TIME ZONE' },
-] as const
-
 const FUNCTIONS = ['table_changes', 'table_changes_by_path']
 
 /**

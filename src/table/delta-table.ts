@@ -33,6 +33,8 @@ export interface TableDependencies extends LogDependencies {
 export interface VersionSelector {
   readonly version?: number | undefined
   readonly timestampMs?: number | undefined
+  /** Whether a time after the newest version is the newest version. @defaultValue false */
+  readonly orLatest?: boolean | undefined
 }
 
 const OLD_LOGS_MAX = 4
@@ -74,8 +76,9 @@ export class DeltaTable implements TransactionHost {
   async snapshot(select: VersionSelector = {}, options: StoreOptions = {}): Promise<Snapshot> {
     const log = await this.refresh()
     options.signal?.throwIfAborted()
+    const { timestampMs, orLatest = false } = select
     const version =
-      select.timestampMs === undefined ? select.version : await versionAt(this.deps.store, select.timestampMs, log, options)
+      timestampMs === undefined ? select.version : await versionAt(this.deps.store, timestampMs, log, orLatest, options)
     if (version === undefined) return new Snapshot(this.deps, log, log.version)
     if (!Number.isSafeInteger(version) || version < 0)
       throw new DeltaError('ARGUMENT_INVALID', 'version is not a whole number from 0', { version })

@@ -1,9 +1,22 @@
 import type { RangeCache } from '../engine/range-cache.js'
+import type { DeletionVectorDescriptor } from '../protocol/actions.js'
 import { physicalColumns } from '../protocol/column-mapping.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeletionVectors } from './deletion-vectors.js'
 import type { ScanFile } from './scan-sql.js'
 import type { Snapshot, SnapshotFile } from './snapshot.js'
+
+/** A data file to read. */
+export type SourceFile = Pick<
+  SnapshotFile,
+  'file' | 'sizeBytes' | 'partitionValues' | 'deletionVector' | 'baseRowId' | 'defaultRowCommitVersion'
+> & {
+  /** Lists the only rows to give. */
+  readonly onlyVector?: DeletionVectorDescriptor | undefined
+}
+
+/** What reading asks of the version of a table. */
+export type SourceTable = Pick<Snapshot, 'schema' | 'mapping' | 'localPath'>
 
 /** Data files as files of this machine, for as long as they are held. */
 export interface HeldFiles {
@@ -29,8 +42,8 @@ export class FileSource {
    */
   async open(
     store: ObjectStore,
-    files: readonly SnapshotFile[],
-    snapshot: Snapshot,
+    files: readonly SourceFile[],
+    snapshot: SourceTable,
     columns: ReadonlySet<string> | undefined,
     options: StoreOptions = {},
   ): Promise<HeldFiles> {
@@ -39,12 +52,8 @@ export class FileSource {
       for (const give of releases.splice(0)) give()
     }
     const wanted = columns && physicalColumns(snapshot.schema, [...columns], snapshot.mapping)
-    const withVectors = files.filter((file) => file.deletionVector !== undefined)
-    const opening = this.vectors.open(
-      store,
-      withVectors.flatMap((file) => file.deletionVector ?? []),
-      options,
-    )
+    const vectors = files.flatMap(({ deletionVector, onlyVector }) => [deletionVector ?? [], onlyVector ?? []].flat())
+    const opening = this.vectors.open(store, vectors, options)
     const [deleted, ...held] = await Promise.allSettled([
       opening,
       ...files.map(async (file): Promise<string> => {
@@ -61,13 +70,19 @@ export class FileSource {
       release()
       throw failed.reason
     }
-    const rows = new Map(deleted.status === 'fulfilled' ? withVectors.map((file, at) => [file, deleted.value[at]?.path]) : [])
+    const lists = new Map(deleted.status === 'fulfilled' ? vectors.map((vector, at) => [vector, deleted.value[at]?.path]) : [])
     const found = held.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-    return { files: files.map((file, at) => scanFile(file, found[at] ?? '', rows.get(file))), release }
+    return { files: files.map((file, at) => scanFile(file, found[at] ?? '', lists)), release }
   }
 }
 
-function scanFile(file: SnapshotFile, localFile: string, deletedRows: string | undefined): ScanFile {
-  const { partitionValues, baseRowId, defaultRowCommitVersion } = file
-  return { localFile, partitionValues, deletedRows, baseRowId, defaultRowCommitVersion }
+function scanFile(
+  file: SourceFile,
+  localFile: string,
+  lists: ReadonlyMap<DeletionVectorDescriptor, string | undefined>,
+): ScanFile {
+  const { partitionValues, baseRowId, defaultRowCommitVersion, deletionVector, onlyVector } = file
+  const deletedRows = deletionVector && lists.get(deletionVector)
+  const onlyRows = onlyVector && lists.get(onlyVector)
+  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion }
 }

@@ -21,6 +21,7 @@ export interface HistoryEntry {
 /**
  * The version that was the newest at a time.
  *
+ * @param orLatest whether a time after the last version is the last version.
  * @throws {DeltaError} `VERSION_NOT_FOUND` (with `earliest` and `latest`) for a time before the first version that can be
  * rebuilt, or after the last one.
  */
@@ -28,6 +29,7 @@ export async function versionAt(
   store: ObjectStore,
   timestampMs: number,
   log: TableLog,
+  orLatest: boolean,
   options: StoreOptions = {},
 ): Promise<number> {
   if (!Number.isFinite(timestampMs)) throw new DeltaError('ARGUMENT_INVALID', 'not a time', { timestampMs })
@@ -37,7 +39,7 @@ export async function versionAt(
     throw new DeltaError('VERSION_NOT_FOUND', 'the log holds no commit to find a time in', { timestampMs })
   const found = await timeline.newestAt(timestampMs, options)
   const latestMs = await timeline.timeOf(last, options)
-  if (found !== undefined && (found !== last || timestampMs <= latestMs)) return found
+  if (found !== undefined && (orLatest || found !== last || timestampMs <= latestMs)) return found
   const text = (ms: number) => new Date(ms).toISOString()
   const facts = {
     timestamp: text(timestampMs),
@@ -47,6 +49,22 @@ export async function versionAt(
   if (found === undefined) throw new DeltaError('VERSION_NOT_FOUND', 'the time lies before the first version in the log', facts)
   throw new DeltaError('VERSION_NOT_FOUND', 'the time lies after the last version', facts, {
     hint: 'leave the time out to read the newest version',
+  })
+}
+
+/**
+ * The first version that was made at a time or later.
+ *
+ * @throws {DeltaError} `VERSION_NOT_FOUND` (with `latest`) for a time after the last version.
+ */
+export async function versionFrom(timeline: Timeline, timestampMs: number, options: StoreOptions = {}): Promise<number> {
+  const before = await timeline.newestAt(timestampMs - 1, options)
+  const found = timeline.rebuildable.find((version) => before === undefined || version > before)
+  if (found !== undefined) return found
+  const latest = timeline.rebuildable.at(-1)
+  throw new DeltaError('VERSION_NOT_FOUND', 'the time lies after the last version', {
+    timestamp: new Date(timestampMs).toISOString(),
+    ...(latest === undefined ? {} : { latest: new Date(await timeline.timeOf(latest, options)).toISOString() }),
   })
 }
 

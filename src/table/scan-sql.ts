@@ -1,6 +1,7 @@
 import { escapeGlob, ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { PartitionValues } from '../protocol/actions.js'
+import { CHANGE_TYPE } from '../protocol/change-feed.js'
 import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, type StructField } from '../protocol/schema.js'
 import { columnSql, padded } from './column-sql.js'
@@ -12,6 +13,8 @@ export interface ScanFile {
   readonly partitionValues: PartitionValues
   /** A Parquet file of this machine with one BIGINT column `row`: positions of rows that are gone, ascending. */
   readonly deletedRows?: string | undefined
+  /** The same for the only rows to give. */
+  readonly onlyRows?: string | undefined
   readonly baseRowId?: number | undefined
   readonly defaultRowCommitVersion?: number | undefined
 }
@@ -48,20 +51,22 @@ export interface ScanShape {
  */
 export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   if (files.length === 0) return `SELECT ${emptyColumns(shape).join(', ') || 'NULL'} WHERE false`
-  const whole = files.filter((file) => file.deletedRows === undefined)
-  const holed = files.filter((file) => file.deletedRows !== undefined)
-  return [whole, holed]
-    .filter((group) => group.length > 0)
-    .map((group) => groupSql(shape, group))
-    .join(' UNION ALL ')
+  const groups = new Map<string, ScanFile[]>()
+  for (const file of files) {
+    const kind = `${file.deletedRows === undefined} ${file.onlyRows === undefined}`
+    const group = groups.get(kind)
+    if (group) group.push(file)
+    else groups.set(kind, [file])
+  }
+  return [...groups.values()].map((group) => groupSql(shape, group)).join(' UNION ALL ')
 }
 
-/** The rows of files that all have deleted rows, or none of which has. */
+/** The rows of files of one kind: all have deleted rows or none has, and so with rows that are the only ones. */
 function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   const { fields, partitionColumns, mapping = 'none', unread = new Set(), address, rowIds } = shape
   const stored = fields.filter((f) => !partitionColumns.includes(f.name))
   const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
-  const holed = files.some((file) => file.deletedRows !== undefined)
+  const rowJoins = [rowJoin('ANTI', '__deleted', files, 'deletedRows'), rowJoin('SEMI', '__only', files, 'onlyRows')].join('')
   const isJoined = constants.length > 0 || rowIds !== undefined
   const given = fields.map((f) => `${columnOf(f)} AS ${ident(f.name)}`)
   if (address) given.push(`"__data"."__file" AS "__file"`, `"__data"."file_row_number" AS "__row"`)
@@ -70,14 +75,11 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
       `${coalesced(rowIds.materializedId, '"__materialized_id"', '"__constant"."__base" + "__data"."file_row_number"')} AS "__row_id"`,
       `${coalesced(rowIds.materializedVersion, '"__materialized_version"', '"__constant"."__version"')} AS "__row_commit_version"`,
     )
-  const named = isJoined || holed || address ? ", filename = '__file'" : ''
+  const named = isJoined || rowJoins !== '' || address ? ", filename = '__file'" : ''
   const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
   const reader = `read_parquet([${list}], schema = ${readerSchema(stored, mapping, rowIds)}, hive_partitioning = false${named}) AS "__data"`
   const joined = isJoined ? ` JOIN ${constantRows(constants, rowIds !== undefined, mapping, files)} USING ("__file")` : ''
-  const without = holed
-    ? ` ANTI JOIN (${deletedRows(files)}) AS "__deleted" ON "__data"."__file" = "__deleted"."__file" AND "__data"."file_row_number" = "__deleted"."__row"`
-    : ''
-  return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${without}${joined}`
+  return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${rowJoins}${joined}`
 
   function columnOf(f: StructField): string {
     if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
@@ -100,8 +102,8 @@ function readerSchema(stored: readonly StructField[], mapping: MappingMode, rowI
     ...(rowIds?.materializedId ? [[rowIds.materializedId, '__materialized_id'] as const] : []),
     ...(rowIds?.materializedVersion ? [[rowIds.materializedVersion, '__materialized_version'] as const] : []),
   ]
-  // Columns of row tracking have no field id, and keys are all of one kind.
-  const byId = mapping === 'id' && materialized.length === 0
+  // Columns of row tracking and of change files have no field id, and keys are all of one kind.
+  const byId = mapping === 'id' && materialized.length === 0 && !stored.some(({ name }) => name === CHANGE_TYPE)
   const entry = (key: string, name: string, type: string) =>
     `${key}: {name: ${literal(name)}, type: ${literal(type)}, default_value: NULL}`
   const entries = stored.map((f) =>
@@ -131,13 +133,18 @@ function constantRows(
   return `(VALUES ${rows.join(', ')}) AS "__constant"(${names.map(ident).join(', ')})`
 }
 
-function deletedRows(files: readonly ScanFile[]): string {
-  const vectors = files.flatMap(({ deletedRows, localFile }) => (deletedRows === undefined ? [] : [{ deletedRows, localFile }]))
-  const list = vectors.map((vector) => literal(escapeGlob(vector.deletedRows))).join(', ')
-  const pairs = vectors.map((vector) => `(${literal(vector.deletedRows)}, ${literal(vector.localFile)})`).join(', ')
-  return (
+/** Joins rows of files with those whose positions their vectors list. */
+function rowJoin(kind: 'ANTI' | 'SEMI', alias: string, files: readonly ScanFile[], listedIn: 'deletedRows' | 'onlyRows'): string {
+  const vectors = files.flatMap(({ localFile, [listedIn]: vector }) => (vector === undefined ? [] : [{ vector, localFile }]))
+  if (vectors.length === 0) return ''
+  const list = vectors.map(({ vector }) => literal(escapeGlob(vector))).join(', ')
+  const pairs = vectors.map(({ vector, localFile }) => `(${literal(vector)}, ${literal(localFile)})`).join(', ')
+  const rows =
     `SELECT "__vector"."__file", "__rows"."row" AS "__row" FROM read_parquet([${list}], hive_partitioning = false, filename = '__name') AS "__rows" ` +
     `JOIN (VALUES ${pairs}) AS "__vector"("__name", "__file") USING ("__name")`
+  return (
+    ` ${kind} JOIN (${rows}) AS "${alias}" ` +
+    `ON "__data"."__file" = "${alias}"."__file" AND "__data"."file_row_number" = "${alias}"."__row"`
   )
 }
 

@@ -115,7 +115,7 @@ export class Snapshot {
   }
 
   /** Where a data file is on this machine; `undefined` when the store is not a disk. */
-  localPath(file: SnapshotFile): string | undefined {
+  localPath(file: Pick<SnapshotFile, 'file'>): string | undefined {
     return outsidePath(this.deps.store, file.file) ?? this.deps.store.localPath(file.file)
   }
 }

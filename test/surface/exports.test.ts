@@ -42,6 +42,7 @@ describe('the package', () => {
     expect(names.filter(Boolean).sort()).toMatchInlineSnapshot(`
       [
         "AddFile",
+        "ChangesOptions",
         "CheckStoreOptions",
         "Clock",
         "Conflict",
