@@ -3,8 +3,8 @@ import type { Connection } from '../engine/database.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { inputFields } from '../table/row-columns.js'
-import type { Snapshot } from '../table/snapshot.js'
-import { type StagedFiles, stageFiles } from '../table/stage.js'
+import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
+import { type StagedFiles, type StageOptions, stageFiles } from '../table/stage.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
@@ -56,6 +56,25 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
   })
 }
 
+/** Writes the rows of an input as files of a table, each line checked, and commits nothing. */
+export async function stageInput(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  input: Input,
+  options: Pick<StageOptions, 'signal' | 'rules'> = {},
+): Promise<StagedFiles> {
+  return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
+    const fields = await inputFields(connection, snapshot.schema)
+    const staged = await stageRows(connection, readerFor(input, fields), fields, input.format, options.signal)
+    try {
+      if (staged.rejects.length > 0) throw rowsInvalid(staged.rejects)
+      return await stageFiles(table.deps, connection, staged.select(), snapshot, options)
+    } finally {
+      await staged.drop()
+    }
+  })
+}
+
 /** One commit of lines that are all rows: what most appends are. */
 async function loadDirectly(
   table: DeltaTable,
@@ -69,7 +88,7 @@ async function loadDirectly(
   if (lines === undefined) return undefined
   const staged = await writeDirectly(table.deps, connection, input, lines, snapshot, options.signal)
   if (!staged) return undefined
-  const done = await commitRows(table, staged, undefined, options.signal)
+  const done = await commitRows(table, staged, undefined, { signal: options.signal })
   options.onProgress?.(staged.rows, staged.rows)
   return { ...done, version: done.version ?? snapshot.version, rowsRejected: 0, rejects: [] }
 }
@@ -108,7 +127,7 @@ async function commitStaged(
       const range = { start: start + firstLine, endExclusive: Math.min(start + step, places) + firstLine }
       const rejected = staged.rejectedIn(range)
       const files = await stageFiles(table.deps, connection, staged.selectRange(range), snapshot, { signal: options.signal })
-      done = await commitRows(table, files, batch && { ...batch, rejected }, options.signal)
+      done = await commitRows(table, files, batch && { ...batch, rejected }, { signal: options.signal })
     }
     result = {
       ...result,
@@ -151,22 +170,33 @@ export function replayedPart(first: FirstResult | undefined): LoadedPart | undef
   }
 }
 
+export interface CommitRowsOptions {
+  readonly signal?: AbortSignal | undefined
+  /** What the rows were made from, where that is the table itself. */
+  readonly read?:
+    | { readonly snapshot: Snapshot; readonly conditions: readonly string[]; readonly files: readonly SnapshotFile[] }
+    | undefined
+}
+
 /**
  * Commits staged files as an append; nothing is committed for no rows of no batch. A batch that came in by another way
  * meanwhile is answered as it was there.
  *
- * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since the files were staged.
+ * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since the files were staged, or what was read did.
  */
 export async function commitRows(
   table: DeltaTable,
   staged: StagedFiles,
   batch: (BatchId & { readonly rejected: number }) | undefined,
-  signal?: AbortSignal,
+  options: CommitRowsOptions = {},
 ): Promise<LoadedPart> {
+  const { signal, read } = options
   const { adds, rows, bytes } = staged
   const added = { rowsAdded: rows, filesAdded: adds.length, bytesAdded: bytes, replayed: false }
   if (rows === 0 && !batch) return { ...added, version: undefined, commits: 0, attempts: 0 }
-  const transaction = await table.transaction(await table.knownSnapshot(), { signal })
+  const transaction = await table.transaction(read?.snapshot ?? (await table.knownSnapshot()), { signal })
+  for (const condition of read?.conditions ?? []) transaction.readWhere(condition)
+  if (read) transaction.readFiles(read.files)
   const { partitionColumns } = transaction.snapshot
   if (batch) transaction.setTransaction({ appId: batch.appId, version: batch.version, rows, rejected: batch.rejected })
   const outcome = await transaction

@@ -2,35 +2,49 @@ import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { type BatchId, findFirstResult } from '../ingest/batches.js'
 import { commitRows, type LoadedPart, replayedPart } from '../ingest/load.js'
+import type { TableReads } from '../ops/overwrite.js'
 import type { StructField } from '../protocol/schema.js'
+import type { PartitionValue } from '../sql/statements/insert.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import type { RowRule } from '../table/row-rules.js'
+import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, type StageTarget, stageFiles } from '../table/stage.js'
 import type { AppendResult } from './options.js'
 import { type ReadyQuery, type RunContext, type RunRequest, readyQuery } from './query-runner.js'
+import { oneCondition } from './table-snapshot.js'
+
+/** Where the columns of a query go. */
+export interface InsertTarget {
+  /** Without them, the query's columns are the table's, in order. Others get their default or are computed. */
+  readonly columns?: readonly string[] | undefined
+  /** Whether the query's columns go to the table's of the same names. */
+  readonly byName?: boolean | undefined
+  /** Columns with a value here are not the query's. */
+  readonly partition?: readonly PartitionValue[] | undefined
+}
 
 /**
- * INSERT INTO … query: the rows go from the query to Parquet inside the engine.
- *
- * Without column names the query's columns are the table's, in order; columns that are not named get their default or are
- * computed, and are NULL otherwise.
+ * INSERT INTO … query: the rows go from the query to Parquet inside the engine. A query that reads the table itself reads
+ * the version after which the commit goes, and says so.
  *
  * @throws {DeltaError} `SCHEMA_MISMATCH` when the counts differ or a name is unknown.
  */
 export async function insertQuery(
   context: RunContext,
   table: DeltaTable,
-  columns: readonly string[] | undefined,
+  target: InsertTarget,
   request: RunRequest,
   batch?: BatchId,
 ): Promise<Omit<AppendResult, 'elapsedMs'>> {
   const { snapshot } = await table.transaction(undefined, { signal: request.signal })
   const first = batch && replayedPart(await findFirstResult(table, batch))
   if (first) return insertResult(first, snapshot.version)
-  const ready = await readyQuery(context, request)
+  const { ready, targets, reads } = await readyInsert(context, table, snapshot, target, request)
   try {
-    const targets = targetColumns(snapshot.schema.fields, columns, ready.plan.columns.length)
-    const staged = await stageQuery(table, ready, snapshot, targets, request.signal)
-    return insertResult(await commitRows(table, staged, batch && { ...batch, rejected: 0 }, request.signal), snapshot.version)
+    const staged = await stageQuery(table, ready, snapshot, targets, request)
+    const read = reads && { ...reads, snapshot }
+    const part = await commitRows(table, staged, batch && { ...batch, rejected: 0 }, { signal: request.signal, read })
+    return insertResult(part, snapshot.version)
   } finally {
     ready.release(false)
   }
@@ -46,11 +60,84 @@ export async function stageQuery(
   ready: ReadyQuery,
   target: StageTarget,
   targets: readonly string[],
-  signal: AbortSignal | undefined,
+  options: { readonly signal?: AbortSignal | undefined; readonly rules?: readonly RowRule[] | undefined } = {},
 ): Promise<StagedFiles> {
+  const { signal, rules } = options
   const given = targets.map((name, index) => `c${index} AS ${ident(name)}`)
   const query = `SELECT ${given.join(', ')} FROM (${ready.plan.text}\n) AS q(${targets.map((_, index) => `c${index}`).join(', ')})`
-  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal, given: targets })
+  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal, rules, given: targets })
+}
+
+/** An INSERT's query, ready to run. */
+export interface ReadyInsert {
+  readonly ready: ReadyQuery
+  /** The table's column for each of the query's. */
+  readonly targets: readonly string[]
+  /** What the query reads of the table that it goes to, at the snapshot. */
+  readonly reads: TableReads | undefined
+}
+
+/**
+ * Plans an INSERT's query. Where it names the table that it goes to, it reads `snapshot`. The caller releases it.
+ *
+ * @throws {DeltaError} `SCHEMA_MISMATCH`
+ */
+export async function readyInsert(
+  context: RunContext,
+  table: DeltaTable,
+  snapshot: Snapshot,
+  { columns, byName, partition = [] }: InsertTarget,
+  request: RunRequest,
+): Promise<ReadyInsert> {
+  const own = new Set<Snapshot>()
+  const pinned: RunContext = {
+    ...context,
+    pin: async (wanted, signal) => {
+      const found = await context.pin(wanted, signal)
+      if (found?.table.uri !== table.uri || wanted.version !== undefined || wanted.timestampMs !== undefined) return found
+      own.add(snapshot)
+      return { ...found, snapshot }
+    },
+  }
+  const { fields } = snapshot.schema
+  const fixed = fixedColumns(fields, snapshot.partitionColumns, partition)
+  const values = fixed.map(({ value }) => `, (${oneCondition(value)}\n)`).join('')
+  const text = fixed.length === 0 ? request.text : `SELECT q.*${values} FROM (${request.text}\n) AS q`
+  const ready = await readyQuery(pinned, { ...request, text })
+  try {
+    const given = ready.plan.columns.slice(0, ready.plan.columns.length - fixed.length).map(({ name }) => name)
+    const open = fields.filter(({ name }) => fixed.every((one) => one.column !== name))
+    const targets = [...targetColumns(open, byName ? given : columns, given.length), ...fixed.map(({ column }) => column)]
+    const ours = ready.plan.tables.flatMap((planned, at) => (own.has(planned.snapshot) ? [{ planned, at }] : []))
+    const reads = {
+      conditions: ours.map(({ planned }) => planned.condition),
+      files: ours.flatMap(({ at }) => ready.selections[at]?.files ?? []),
+    }
+    return { ready, targets, reads: ours.length > 0 ? reads : undefined }
+  } catch (error) {
+    ready.release(false)
+    throw error
+  }
+}
+
+/** The columns of PARTITION (…) that have a value, by their names in the table. */
+export function fixedColumns(
+  fields: readonly StructField[],
+  partitionColumns: readonly string[],
+  partition: readonly PartitionValue[],
+): readonly { readonly column: string; readonly value: string }[] {
+  return partition.flatMap(({ column, value }) => {
+    const found = partitionColumns.find((name) => name.toLowerCase() === column.toLowerCase())
+    if (found === undefined)
+      throw new DeltaError(
+        'SCHEMA_MISMATCH',
+        'the table is not partitioned by this column',
+        { column },
+        { hint: partitionColumns.length > 0 ? `it is partitioned by ${partitionColumns.join(', ')}` : 'it is not partitioned' },
+      )
+    if (value === undefined) return []
+    return { column: fields.find(({ name }) => name === found)?.name ?? found, value }
+  })
 }
 
 function targetColumns(fields: readonly StructField[], columns: readonly string[] | undefined, given: number): readonly string[] {

@@ -38,6 +38,13 @@ export interface SqlOptions {
   readonly readOnly?: boolean | undefined
   /** Whether this text may name tables by location; off for text that strangers wrote. @defaultValue the lakehouse's setting */
   readonly locations?: boolean | undefined
+  /**
+   * What INSERT OVERWRITE takes out of a partitioned table: all of it, or of what PARTITION (…) names; or, when dynamic, the
+   * partitions that new rows come with.
+   *
+   * @defaultValue 'static'
+   */
+  readonly partitionOverwriteMode?: 'static' | 'dynamic' | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -123,6 +130,34 @@ export interface AppendResult {
   readonly attempts: number
   /** True when the rows had been there before: nothing was written. */
   readonly replayed: boolean
+  readonly elapsedMs: number
+}
+
+/** Which rows go when new ones come; without `where` and `partitions`, all of them. */
+export interface OverwriteOptions {
+  /** Those for which a condition on the table's columns is true. It has to be true of the new rows too. */
+  readonly where?: string | undefined
+  /** `dynamic`: those of the partitions that new rows come with. */
+  readonly partitions?: 'dynamic' | undefined
+  /** @defaultValue by the file's name; `ndjson` for bytes and streams */
+  readonly format?: InputFormat | undefined
+  /** @defaultValue by the file's name (`.gz`, `.br`); none for bytes and streams */
+  readonly compression?: Compression | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface OverwriteResult {
+  /** The version that holds the outcome; the newest one when there was nothing to do. */
+  readonly version: number
+  readonly rowsAdded: number
+  /** Rows that stay, and were written again because they shared a file with some that go. */
+  readonly rowsCopied: number
+  readonly filesAdded: number
+  readonly filesRemoved: number
+  /** Files whose rows that went are listed beside them from now on: they stay as they are. */
+  readonly filesMarked: number
+  readonly bytesAdded: number
+  readonly attempts: number
   readonly elapsedMs: number
 }
 

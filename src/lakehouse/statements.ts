@@ -27,6 +27,7 @@ import type {
   SqlOptions,
   TableSummary,
 } from './options.js'
+import { overwriteQuery, overwriteScope } from './overwrite.js'
 import { commandResult, explainQuery, readyQuery, runQuery } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
@@ -69,11 +70,18 @@ export async function runStatement(
     case 'insert': {
       checkInsert(statement)
       const table = await existing(host, statement.table)
-      const { rowsAdded, version, filesAdded } = await insertQuery(host, table, statement.columns, {
-        text: statement.query,
-        params,
-        signal,
-      })
+      const request = { text: statement.query, params, signal }
+      if (statement.mode !== 'append') {
+        const scope = overwriteScope(statement, options.partitionOverwriteMode)
+        const result = await overwriteQuery(host, await changedTable(host, statement), statement, scope, request)
+        return one(host, {
+          rows_added: ['BIGINT', result.rowsAdded],
+          version: ['BIGINT', result.version],
+          files_added: ['BIGINT', result.filesAdded],
+          files_removed: ['BIGINT', result.filesRemoved],
+        })
+      }
+      const { rowsAdded, version, filesAdded } = await insertQuery(host, table, statement, request)
       return one(host, { rows_added: ['BIGINT', rowsAdded], version: ['BIGINT', version], files_added: ['BIGINT', filesAdded] })
     }
     case 'copy': {
@@ -232,7 +240,7 @@ async function createTableAs(
       ready,
       design,
       fields.map((f) => f.name),
-      options.signal,
+      options,
     )
     const metrics = { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
     const files = staged.adds.map((add) => ({ add }))

@@ -7,7 +7,7 @@ import { inputKind } from '../ingest/formats.js'
 import { GroupCommit } from '../ingest/group-commit.js'
 import type { IngestResult } from '../ingest/group-read.js'
 import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
-import { loadInput } from '../ingest/load.js'
+import { loadInput, stageInput } from '../ingest/load.js'
 import { compact } from '../ops/optimize.js'
 import { restore } from '../ops/restore.js'
 import { checkpoint } from '../table/checkpoint.js'
@@ -31,12 +31,15 @@ import type {
   InputFormat,
   OptimizeOptions,
   OptimizeResult,
+  OverwriteOptions,
+  OverwriteResult,
   RestoreOptions,
   RestoreResult,
   TableDetail,
   VacuumOptions,
   VacuumResult,
 } from './options.js'
+import { overwriteQuery, overwriteRows, type RowsReplaced } from './overwrite.js'
 import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
@@ -100,7 +103,7 @@ export class Table {
       const inserted = await insertQuery(
         this.host,
         this.delta,
-        undefined,
+        {},
         { text: input.sql, params: input.params, signal: options.signal },
         options.txn,
       )
@@ -126,6 +129,41 @@ export class Table {
           rejectsTable: loaded.rowsRejected > 0 ? rejectsTableName(this.name) : undefined,
           elapsedMs: elapsed(),
         }
+      } finally {
+        await opened.release()
+      }
+    } finally {
+      for (const file of spooled) await this.delta.deps.spool.remove(file)
+    }
+  }
+
+  /**
+   * Puts rows in the place of others, in one commit: of all, of those for which a condition is true, or of those in the
+   * partitions that the new rows come with.
+   *
+   * @throws {DeltaError} `ROWS_INVALID` (with `lines`, or with `examples` of rows for which the condition is not true),
+   * `TABLE_APPEND_ONLY`, `COMMIT_CONFLICT`, and what `append` throws.
+   */
+  async overwrite(input: AppendInput, options: OverwriteOptions = {}): Promise<OverwriteResult> {
+    const { where, partitions, signal } = options
+    if (where !== undefined && partitions !== undefined)
+      throw new DeltaError('ARGUMENT_INVALID', 'either a condition or the partitions of new rows say what goes, not both')
+    const scope: RowsReplaced =
+      where !== undefined ? { kind: 'where', where, text: where } : { kind: partitions === undefined ? 'all' : 'partitions' }
+    if (isSql(input))
+      return overwriteQuery(this.host, { table: this.delta, name: this.name }, {}, scope, {
+        text: input.sql,
+        params: input.params,
+        signal,
+      })
+    const spooled: string[] = []
+    try {
+      const engine = this.delta.deps.engineFor(0)
+      const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
+      try {
+        return await overwriteRows(this.host, { table: this.delta, name: this.name }, scope, signal, async (snapshot, rules) => ({
+          staged: await stageInput(this.delta, snapshot, opened, { signal, rules }),
+        }))
       } finally {
         await opened.release()
       }

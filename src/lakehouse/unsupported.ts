@@ -32,11 +32,7 @@ export function checkCreate(statement: CreateTable): void {
 }
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
-export function checkInsert({ mode, partition, byName, withSchemaEvolution }: Insert): void {
-  if (mode === 'overwrite') throw unsupported('INSERT OVERWRITE')
-  if (mode === 'replaceWhere') throw unsupported('INSERT INTO … REPLACE WHERE')
-  if (partition.length > 0) throw unsupported('INSERT … PARTITION')
-  if (byName) throw unsupported('INSERT … BY NAME')
+export function checkInsert({ withSchemaEvolution }: Insert): void {
   if (withSchemaEvolution) throw unsupported('INSERT WITH SCHEMA EVOLUTION')
 }
 

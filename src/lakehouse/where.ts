@@ -4,6 +4,32 @@ import { mayMatch } from '../sql/pruning.js'
 import { parseQuery, type SyntaxNode, walk } from '../sql/syntax-tree.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { RunContext } from './query-runner.js'
+import { oneCondition } from './table-snapshot.js'
+
+/**
+ * A condition on a table's rows, checked to be one: it holds no query and no parameter.
+ *
+ * @throws {DeltaError} `SQL_INVALID`, `SQL_FORBIDDEN`, `ARGUMENT_INVALID`.
+ */
+export async function rowCondition(context: RunContext, where: string): Promise<string> {
+  const tree = await parseQuery(context.engines.binder, `SELECT 1 WHERE (${oneCondition(where)}\n)`)
+  if (checkAllowed(tree).tables.length > 0) throw holdsQuery()
+  walk(tree, (node) => {
+    if (node['class'] === 'SUBQUERY') throw holdsQuery()
+    if (node['class'] === 'PARAMETER')
+      throw new DeltaError('ARGUMENT_INVALID', 'a condition that says which rows to replace takes no parameters', { where })
+  })
+  return where
+}
+
+function holdsQuery(): DeltaError {
+  return new DeltaError(
+    'SQL_FORBIDDEN',
+    'a condition that says which rows to replace holds no query',
+    {},
+    { hint: 'compare columns with constants' },
+  )
+}
 
 const DECIDABLE = new Set(['COLUMN_REF', 'CONSTANT', 'COMPARISON', 'CONJUNCTION', 'OPERATOR', 'CAST', 'BETWEEN'])
 

@@ -56,6 +56,13 @@ export async function broken(
   const examples = found.map(({ row }) => row)
   if (kind === 'notNull')
     return new DeltaError('VALUE_NULL', 'a column that takes no NULL got one', { column: name, rows, examples })
+  if (kind === 'scope')
+    return new DeltaError(
+      'ROWS_INVALID',
+      'new rows are outside of what they are to replace',
+      { condition: expression, rows, examples },
+      { hint: 'make the condition true of every new row, or leave such rows out' },
+    )
   return new DeltaError(
     'CONSTRAINT_VIOLATED',
     'rows break a rule of the table',

@@ -9,8 +9,9 @@ import { featureUse } from '../protocol/table-features.js'
 
 /** A rule that rows are held to. */
 export interface RowRule {
-  readonly kind: 'constraint' | 'notNull'
-  /** The constraint, or the column's path. */
+  /** `scope` for rows that a statement may bring. */
+  readonly kind: 'constraint' | 'notNull' | 'scope'
+  /** The constraint, the column's path, or the clause. */
   readonly name: string
   readonly expression: string
   /** The engine's condition over a table's row that is true just when it breaks the rule. */

@@ -36,6 +36,8 @@ export interface StageOptions {
   readonly params?: Parameters | undefined
   /** The columns that the query gives, where it is not all: others get their default, or are computed. */
   readonly given?: readonly string[] | undefined
+  /** What the rows are held to beside the table's rules. */
+  readonly rules?: readonly RowRule[] | undefined
   /** The folder of the table below which they go. @defaultValue the table's own */
   readonly folder?: string | undefined
 }
@@ -102,7 +104,7 @@ async function stage(
     const inFiles = fields.filter((f) => !target.partitionColumns.includes(f.name))
     // Rows that only move are whole, and have kept the rules already.
     const onlyMove = options.dataChange === false
-    const rules = onlyMove ? [] : await rowRules(connection, schema, properties)
+    const rules = onlyMove ? [] : [...(await rowRules(connection, schema, properties)), ...(options.rules ?? [])]
     const complete = await completeRows(connection, query, schema, onlyMove ? schema.fields.map((f) => f.name) : options.given)
     const { params, signal } = options
     const written = await writeParquet(
