@@ -118,7 +118,7 @@ describe('statements and clauses that nothing carries out', () => {
     'CREATE TABLE u (a INT GENERATED ALWAYS AS IDENTITY)',
     'CREATE TABLE u (a INT, CONSTRAINT c CHECK (a > 0))',
     "CREATE TABLE u (a INT) LOCATION '/x'",
-    'INSERT OVERWRITE t SELECT 1',
+    'INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1',
     'OPTIMIZE t ZORDER BY (a)',
     'GENERATE symlink_format_manifest FOR TABLE t',
   ])('%s is answered with its name, and changes nothing', async (statement) => {
