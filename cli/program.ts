@@ -3,9 +3,11 @@ import { DELTAIC_VERSION } from '../src/index.js'
 import { atCommand } from './commands/at.js'
 import { checkStoreCommand } from './commands/check-store.js'
 import { checkpointCommand } from './commands/checkpoint.js'
+import { cloneCommand } from './commands/clone.js'
 import { createCommand } from './commands/create.js'
 import { demoCommand } from './commands/demo.js'
 import { describeCommand } from './commands/describe.js'
+import { fsckCommand } from './commands/fsck.js'
 import { historyCommand } from './commands/history.js'
 import { ingestCommand } from './commands/ingest.js'
 import { optimizeCommand } from './commands/optimize.js'
@@ -33,6 +35,8 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   vacuumCommand,
   restoreCommand,
   checkpointCommand,
+  fsckCommand,
+  cloneCommand,
   atCommand,
   serveCommand,
   demoCommand,

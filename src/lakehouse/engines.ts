@@ -1,5 +1,5 @@
 import { tmpdir, totalmem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, resolve, sep } from 'node:path'
 import { Database } from '../engine/database.js'
 import { RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
@@ -29,12 +29,15 @@ export class Engines {
   readonly planner: Planner
   readonly spool: Spool
   readonly source: FileSource
+  /** The lakehouse's own folder, where it is on disk. */
+  private readonly root: string | undefined
   private readonly cache: RangeCache
   private readonly outside: () => Promise<Database>
   private opened: Promise<{ readonly database: Database; readonly sessions: ViewSessions }> | undefined
 
   private constructor(
     parts: { work: Database; small: Database; queries: Database; binder: Database; spool: Spool; cache: RangeCache },
+    root: string | undefined,
     outside: () => Promise<Database>,
   ) {
     this.work = parts.work
@@ -46,6 +49,7 @@ export class Engines {
     this.spool = parts.spool
     this.cache = parts.cache
     this.source = new FileSource(parts.cache, new DeletionVectors(parts.spool))
+    this.root = root
     this.outside = outside
   }
 
@@ -69,9 +73,14 @@ export class Engines {
       }),
     ])
     const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
-    return new Engines({ work, small, queries, binder, spool, cache }, () =>
+    return new Engines({ work, small, queries, binder, spool, cache }, root, () =>
       Database.open({ ...settings, ...spill('locations') }),
     )
+  }
+
+  /** Whether a file of this machine lies in the lakehouse: there, queries may read it. */
+  holds(path: string): boolean {
+    return this.root !== undefined && resolve(path).startsWith(`${this.root}${sep}`)
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */

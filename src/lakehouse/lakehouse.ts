@@ -11,17 +11,20 @@ import { splitStatements, tokenize } from '../sql/tokens.js'
 import { openStore } from '../storage/open.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { DeltaTable } from '../table/delta-table.js'
+import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
+import type { CloneTableOptions, CloneTableResult } from './maintenance-options.js'
 import { checkTableName, tableExists } from './names.js'
 import { checkNewRoot } from './new-root.js'
-import type { CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
+import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
 import type { PinnedTable } from './query-runner.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
 import { runStatement } from './statements.js'
 import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
+import { versionSelector } from './table-snapshot.js'
 
 const SPOOL_BYTES_MAX = 2 ** 30
 const LINGER_MS = 2
@@ -189,6 +192,17 @@ export class Lakehouse {
     await this.store.delete(log)
     await this.store.delete(paths.filter((path) => !log.includes(path)))
     return true
+  }
+
+  /**
+   * Makes a table of the files of another, at one of its versions: with copies of them, or by reference.
+   *
+   * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists`; `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`; `FEATURE_UNSUPPORTED` for
+   * references on other stores than a disk.
+   */
+  async cloneTable(source: string, name: string, options: CloneTableOptions & AsOf = {}): Promise<CloneTableResult> {
+    const cloned = await cloneInto(this, this.deltaOf(source), versionSelector(options), name, options)
+    return { created: cloned !== undefined, files: 0, bytes: 0, filesCopied: 0, bytesCopied: 0, ...cloned }
   }
 
   /** Finishes what was taken in, stops what runs, and frees everything. Calling it again does nothing. */

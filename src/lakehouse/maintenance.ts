@@ -1,6 +1,8 @@
+import { fsck } from '../ops/fsck.js'
 import { vacuum } from '../ops/vacuum.js'
-import type { Vacuum } from '../sql/statements/maintenance.js'
+import type { Fsck, Vacuum } from '../sql/statements/maintenance.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import type { FsckOptions, FsckResult } from './maintenance-options.js'
 import type { SqlOptions, VacuumOptions, VacuumResult } from './options.js'
 import { commandResult } from './query-runner.js'
 import { one, text } from './relations.js'
@@ -40,4 +42,29 @@ export async function vacuumStatement(
     bytes_deleted: ['BIGINT', bytesDeleted],
     folders_deleted: ['BIGINT', foldersDeleted],
   })
+}
+
+export async function checkTable(host: TableHost, table: DeltaTable, options: FsckOptions): Promise<FsckResult> {
+  const { clock } = table.deps
+  const startedAtMs = clock.now()
+  const result = await fsck(table, host.engines.source, {
+    ...options,
+    onProgress: (done, total) => options.onProgress?.({ phase: 'fsck', done, total, unit: 'files' }),
+  })
+  return { ...result, elapsedMs: clock.now() - startedAtMs }
+}
+
+/** FSCK REPAIR TABLE as a statement: the problems, of which those of missing files are repaired unless it is a dry run. */
+export async function fsckStatement(
+  host: TableHost,
+  table: DeltaTable,
+  { dryRun }: Fsck,
+  { signal, onProgress }: SqlOptions,
+): Promise<QueryResult> {
+  const { problems } = await checkTable(host, table, { repair: !dryRun, signal, onProgress })
+  return commandResult(
+    host,
+    [text('check'), text('file'), text('detail')],
+    problems.map((problem) => ({ ...problem })),
+  )
 }

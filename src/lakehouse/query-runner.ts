@@ -7,7 +7,7 @@ import { type HeldChanges, openChanges } from '../ops/changes-scan.js'
 import type { PlannedTable, QueryPlan, ResolvedTable, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type ScanFile, scanSql } from '../table/scan-sql.js'
-import type { FileSelection, Snapshot } from '../table/snapshot.js'
+import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
 import { QueryResult } from './result.js'
@@ -59,7 +59,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
   const selections: FileSelection[] = []
   for (const planned of plan.tables) selections.push(await select(tables.get(planned.snapshot), planned, request.signal))
-  if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => snapshot.isOutside(file)))) {
+  if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, snapshot, file)))) {
     if (!context.locations) throw filesOutside(plan.tables)
     outside = true
   }
@@ -87,6 +87,11 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const give of releases) give()
     throw error
   }
+}
+
+/** A clone in the lakehouse may have files of a table beside it. */
+function isElsewhere(engines: Engines, snapshot: Snapshot, file: SnapshotFile): boolean {
+  return snapshot.isOutside(file) && !engines.holds(snapshot.localPath(file) ?? '')
 }
 
 function filesOutside(tables: readonly PlannedTable[]): DeltaError {

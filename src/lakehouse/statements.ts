@@ -10,11 +10,12 @@ import type { StoreOptions } from '../storage/store.js'
 import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { type ChangedTable, deleteFrom, updateIn } from './change-rows.js'
+import { cloneStatement } from './clone.js'
 import { copyInto } from './copy.js'
 import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { describe, history } from './describe.js'
 import { insertQuery, stageQuery } from './insert.js'
-import { vacuumStatement } from './maintenance.js'
+import { fsckStatement, vacuumStatement } from './maintenance.js'
 import { tableExists } from './names.js'
 import type {
   AppendInput,
@@ -135,6 +136,12 @@ export async function runStatement(
         bytes_removed: ['BIGINT', result.bytesRemoved],
       })
     }
+    case 'clone': {
+      const source = await existing(host, statement.source)
+      return cloneStatement(catalog, host, source, await canonical(catalog, catalogName(statement.table)), statement, options)
+    }
+    case 'fsck':
+      return fsckStatement(host, await existing(host, statement.table), statement, options)
     case 'vacuum':
       return vacuumStatement(host, await existing(host, statement.table), statement, options)
     case 'delete':

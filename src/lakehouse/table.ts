@@ -18,7 +18,8 @@ import { deleteFrom, updateIn } from './change-rows.js'
 import { type ChangesOptions, changesOf } from './changes.js'
 import { tableDetail } from './detail.js'
 import { insertQuery } from './insert.js'
-import { vacuumTable } from './maintenance.js'
+import { checkTable, vacuumTable } from './maintenance.js'
+import type { FsckOptions, FsckResult } from './maintenance-options.js'
 import type {
   AppendInput,
   AppendOptions,
@@ -298,6 +299,11 @@ export class Table {
     const startedAtMs = this.delta.deps.clock.now()
     const { version, size, sizeInBytes } = await checkpoint(this.delta, { signal: options.signal })
     return { version, actions: size, bytes: sizeInBytes, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
+  }
+
+  /** Holds the newest version to what its log and its files promise, and reports what does not hold. */
+  async fsck(options: FsckOptions = {}): Promise<FsckResult> {
+    return checkTable(this.host, this.delta, options)
   }
 
   /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */

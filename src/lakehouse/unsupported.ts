@@ -5,12 +5,10 @@ import type { Optimize } from '../sql/statements/maintenance.js'
 
 /** Statements that are read and that nothing here carries out. */
 const WITHOUT_EXECUTOR = {
-  clone: 'CREATE TABLE … CLONE',
   convert: 'CONVERT TO DELTA',
   alterTable: 'ALTER TABLE',
   merge: 'MERGE INTO',
   reorg: 'REORG TABLE',
-  fsck: 'FSCK REPAIR TABLE',
   generate: 'GENERATE',
 } as const
 

@@ -1,0 +1,52 @@
+import type { Progress } from './options.js'
+
+export interface FsckOptions {
+  /** Look at sizes and footers alone, and read no rows. @defaultValue false */
+  readonly quick?: boolean | undefined
+  /** Take files that are missing out of the table: the rows in them are lost. @defaultValue false */
+  readonly repair?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** A promise of the log or of a file that does not hold. */
+export interface FsckProblem {
+  /** Which promise: `missing`, `size`, `footer`, `rows`, `deletionVector`, `statistics`, `notNull`, `partitionValue`, `checkpoint`, `checksum`. */
+  readonly check: string
+  /** Relative to the table where it lies inside. */
+  readonly file: string
+  readonly detail: string
+}
+
+export interface FsckResult {
+  /** The version that was checked. */
+  readonly version: number
+  readonly filesChecked: number
+  /** The first 10,000. */
+  readonly problems: readonly FsckProblem[]
+  readonly problemsFound: number
+  /** Missing files that were taken out of the table. */
+  readonly filesRemoved: number
+  readonly elapsedMs: number
+}
+
+export interface CloneTableOptions {
+  /** Refer to the source's files where they are, instead of copying them; on disk only. @defaultValue false */
+  readonly shallow?: boolean | undefined
+  /** Properties beside those of the source, or in place of them. */
+  readonly properties?: Readonly<Record<string, string>> | undefined
+  /** Leave a table that is there as it is. @defaultValue false */
+  readonly ifNotExists?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export interface CloneTableResult {
+  /** Whether there was no table of this name. */
+  readonly created: boolean
+  /** Of the source. */
+  readonly files: number
+  readonly bytes: number
+  readonly filesCopied: number
+  readonly bytesCopied: number
+}

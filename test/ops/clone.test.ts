@@ -1,0 +1,79 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { LocalStore } from '../../src/storage/local.js'
+import { MemoryStore } from '../../src/storage/memory.js'
+import type { ObjectStore } from '../../src/storage/store.js'
+import { openLake, rowsOf } from '../support/world.js'
+
+const folder = await mkdtemp(join(tmpdir(), 'deltaic clone ü-'))
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+async function made(store: ObjectStore) {
+  const lake = await openLake(store)
+  await lake.sql(`CREATE TABLE s (id BIGINT, v STRING) PARTITIONED BY (v)
+    TBLPROPERTIES ('delta.enableDeletionVectors' = 'true', 'delta.enableInCommitTimestamps' = 'true', 'mine' = 'x')`)
+  await lake.sql("INSERT INTO s VALUES (1, 'a b'), (2, 'a b'), (3, 'ü%')")
+  await lake.sql('DELETE FROM s WHERE id = 1')
+  return lake
+}
+
+async function everyFile(store: ObjectStore) {
+  const found: string[] = []
+  for await (const { path } of store.list('s')) found.push(path)
+  return found.toSorted()
+}
+
+const ids = async (lake: Awaited<ReturnType<typeof made>>, from: string) =>
+  (await rowsOf(lake, `SELECT id FROM ${from} ORDER BY id`)).map(({ id }) => id)
+
+describe('a shallow clone', () => {
+  it('has the rows of its source, and whatever is written to it leaves the source as it was', async () => {
+    const store = new LocalStore(join(folder, 'shallow'))
+    await using lake = await made(store)
+    expect(await rowsOf(lake, "CREATE TABLE c SHALLOW CLONE s TBLPROPERTIES ('delta.checkpointInterval' = '20')")).toMatchObject([
+      { num_copied_files: 0, source_num_of_files: 2 },
+    ])
+    const before = await everyFile(store)
+    expect(await ids(lake, 'c')).toEqual([2, 3])
+    const [source, clone] = [await lake.table('s').detail(), await lake.table('c').detail()]
+    expect(clone.id).not.toBe(source.id)
+    expect(clone).toMatchObject({
+      features: source.features,
+      properties: { ...source.properties, 'delta.checkpointInterval': '20' },
+    })
+    await lake.sql("INSERT INTO c VALUES (4, 'a b')")
+    await lake.sql('DELETE FROM c WHERE id = 2')
+    await lake.table('c').optimize()
+    await lake.table('c').vacuum({ retentionMs: 0, force: true })
+    expect(await ids(lake, 'c')).toEqual([3, 4])
+    expect(await ids(lake, 's')).toEqual([2, 3])
+    expect(await ids(lake, 'c VERSION AS OF 0')).toEqual([2, 3])
+    expect(await everyFile(store)).toEqual(before)
+    await lake.sql('CREATE TABLE cc SHALLOW CLONE c VERSION AS OF 0')
+    expect(await ids(lake, 'cc')).toEqual([2, 3])
+    await lake.sql('CREATE TABLE copy DEEP CLONE cc')
+    await lake.dropTable('s')
+    expect(await ids(lake, 'copy')).toEqual([2, 3])
+  })
+
+  it('is refused where files of another table cannot be read', async () => {
+    await using lake = await made(new MemoryStore())
+    await expect(lake.sql('CREATE TABLE c SHALLOW CLONE s')).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
+  })
+})
+
+describe('a deep clone', () => {
+  it('has copies of a version, and stands without its source', async () => {
+    await using lake = await made(new MemoryStore())
+    expect(await lake.cloneTable('s', 'c', { version: 1 })).toMatchObject({ created: true, files: 2, filesCopied: 2 })
+    await lake.sql('CREATE TABLE now CLONE s')
+    await expect(lake.sql('CREATE TABLE now CLONE s')).rejects.toMatchObject({ code: 'TABLE_EXISTS' })
+    await lake.sql('CREATE TABLE IF NOT EXISTS now CLONE s')
+    await lake.dropTable('s')
+    expect(await ids(lake, 'c')).toEqual([1, 2, 3])
+    expect(await ids(lake, 'now')).toEqual([2, 3])
+    expect(await rowsOf(lake, 'FSCK REPAIR TABLE now DRY RUN')).toEqual([])
+  })
+})
