@@ -1,6 +1,6 @@
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
 import type { AddCDCFile } from '../protocol/actions.js'
-import { field } from '../protocol/schema.js'
+import { fileOnlyField } from '../protocol/column-mapping.js'
 import { scanSql } from '../table/scan-sql.js'
 import { stageFiles } from '../table/stage.js'
 import type { FoundRows } from './found-rows.js'
@@ -27,14 +27,15 @@ export async function stageChanges(
   changes: (rowsFound: string) => readonly ChangedRows[] | Promise<readonly ChangedRows[]>,
 ): Promise<readonly AddCDCFile[]> {
   const { table, snapshot, signal } = context
-  const { schema, partitionColumns, properties } = snapshot
+  const { schema, partitionColumns, properties, mapping } = snapshot
   const target = {
     schema: {
       type: 'struct' as const,
-      fields: [...schema.fields.map((f) => ({ ...f, nullable: true })), field('_change_type', 'string')],
+      fields: [...schema.fields.map((f) => ({ ...f, nullable: true })), fileOnlyField('_change_type', 'string')],
     },
     partitionColumns,
     properties,
+    mapping,
   }
   const columns = schema.fields.map((f) => ident(f.name)).join(', ')
   return withFoundRows(context, found, async (rowsFound) => {

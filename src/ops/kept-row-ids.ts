@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
-import { field } from '../protocol/schema.js'
+import { fileOnlyField } from '../protocol/column-mapping.js'
 import type { ScanShape } from '../table/scan-sql.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { StageTarget } from '../table/stage.js'
@@ -32,9 +32,10 @@ export function keptRowIds(snapshot: Snapshot): KeptRowIds {
   return {
     shape: { ...shape, rowIds: { materializedId: id, materializedVersion: version } },
     target: {
-      schema: { type: 'struct', fields: [...schema.fields, field(id, 'long'), field(version, 'long')] },
+      schema: { type: 'struct', fields: [...schema.fields, fileOnlyField(id, 'long'), fileOnlyField(version, 'long')] },
       partitionColumns,
       properties,
+      mapping,
     },
     columns: (onlyMove) => [
       `"__row_id" AS ${ident(id)}`,

@@ -11,6 +11,7 @@ export const MAX_COLUMN_ID = 'delta.columnMapping.maxColumnId'
 
 const ID = 'delta.columnMapping.id'
 const PHYSICAL_NAME = 'delta.columnMapping.physicalName'
+const FILE_ONLY = 'deltaic.fileOnly'
 
 /**
  * The mode that a table's files are in. The property counts only where the protocol has the feature.
@@ -41,6 +42,15 @@ export function fieldId(field: StructField, mode: MappingMode): number | undefin
   const id = field.metadata?.[ID]
   if (typeof id === 'number' && Number.isSafeInteger(id)) return id
   throw new DeltaError('SCHEMA_MALFORMED', 'a column of a table with column mapping has no id', { column: field.name })
+}
+
+/** A field that files have beside the columns of the table: under its own name whatever the mode, without an id. */
+export function fileOnlyField(name: string, type: DataType): StructField {
+  return { name, type, nullable: true, metadata: { [FILE_ONLY]: true, [PHYSICAL_NAME]: name } }
+}
+
+export function isFileOnly({ metadata }: StructField): boolean {
+  return metadata?.[FILE_ONLY] === true
 }
 
 /** The field as files have it: names are physical at every depth, the order is the same. */

@@ -1,7 +1,7 @@
 import type { FieldIds } from '../engine/parquet-write.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
-import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
+import { fieldId, isFileOnly, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, isStruct, mentions, type StructField } from '../protocol/schema.js'
 import { isFiner, typeChanges } from '../protocol/type-changes.js'
 
@@ -28,11 +28,13 @@ export function storedSql(field: StructField, value: string, mode: MappingMode):
   return names ? `remap_struct(${typed}, NULL::${duckdbType(physical)}, ${names}, NULL)` : typed
 }
 
-/** The Parquet field ids of columns, at every depth, by physical name; none without column mapping. */
+/** The Parquet field ids of columns, at every depth, by physical name; none without column mapping, or for what only files have. */
 export function fieldIdsOf(fields: readonly StructField[], mode: MappingMode): FieldIds {
   if (mode === 'none') return {}
   return Object.fromEntries(
-    fields.map((f) => [physicalName(f, mode), { id: fieldId(f, mode), below: fieldIdsWithin(f.type, mode) }]),
+    fields
+      .filter((f) => !isFileOnly(f))
+      .map((f) => [physicalName(f, mode), { id: fieldId(f, mode), below: fieldIdsWithin(f.type, mode) }]),
   )
 }
 
