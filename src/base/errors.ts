@@ -27,6 +27,7 @@ export const KIND_OF = {
   NAME_INVALID: 'invalid',
   PARAMETER_MISSING: 'invalid',
   ROWS_INVALID: 'invalid',
+  SCHEMA_CHANGE_REFUSED: 'invalid',
   SCHEMA_MISMATCH: 'invalid',
   SQL_FORBIDDEN: 'invalid',
   SQL_INVALID: 'invalid',

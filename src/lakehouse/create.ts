@@ -1,11 +1,13 @@
 import { DeltaError } from '../base/errors.js'
 import { type Random, systemRandom } from '../base/random.js'
 import type { Action, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
-import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, mappingMode, physicalPath } from '../protocol/column-mapping.js'
+import { clusteringColumns, clusteringDomain } from '../protocol/clustering.js'
+import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, mappingMode } from '../protocol/column-mapping.js'
 import { checkWritable } from '../protocol/features.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
-import { checkNames, type DataType, field, findField, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+import { field, findField, type StructField, type StructType } from '../protocol/schema.js'
+import { checkColumnNames } from '../protocol/schema-change.js'
 import { parseType } from '../protocol/type-text.js'
 import { checkRules } from '../table/check-rules.js'
 import { commitInfoOf, type Operation } from '../table/commit-info.js'
@@ -39,9 +41,6 @@ export interface CheckedDesign extends StageTarget {
   readonly domains: readonly DomainMetadata[]
 }
 
-const CLUSTERING_COLUMNS_MAX = 4
-const FORBIDDEN_IN_NAMES = /[ ,;{}()\n\t=]/
-
 /**
  * Checks what a new table is to be.
  *
@@ -53,19 +52,9 @@ export function checkDesign(design: TableDesign, random: Random = systemRandom):
   checkNewProperties(given)
   const asked = splitRequest(given)
   if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
-  checkNames(fields, 'ARGUMENT_INVALID')
   const mode = (asked.configuration[MAPPING_MODE] ?? 'none').toLowerCase()
-  for (const { name } of fields)
-    if (name === '' || (mode === 'none' && FORBIDDEN_IN_NAMES.test(name)))
-      throw new DeltaError(
-        'ARGUMENT_INVALID',
-        'a column name is empty or holds one of space , ; { } ( ) = or a line break',
-        { column: name },
-        {
-          hint: "such names need column mapping: choose another name, or set 'delta.columnMapping.mode' = 'name'",
-        },
-      )
   const plain: StructType = { type: 'struct', fields }
+  checkColumnNames(plain, mode === 'none' ? 'none' : 'name')
   const mapped = mode === 'none' ? undefined : assignColumnIds(plain, 0, () => `col-${random.uuid()}`)
   const schema = mapped?.schema ?? plain
   const partitionColumns = (design.partitionBy ?? []).map((name) => partitionColumn(schema, name))
@@ -73,8 +62,7 @@ export function checkDesign(design: TableDesign, random: Random = systemRandom):
     throw new DeltaError('ARGUMENT_INVALID', 'a partition column is named twice')
   if (partitionColumns.length === fields.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column that it is not partitioned by')
-  const clusterBy = (design.clusterBy ?? []).map((path) => clusteringColumn(schema, path))
-  checkClustering(clusterBy, partitionColumns)
+  const clusterBy = clusteringColumns(schema, design.clusterBy ?? [], partitionColumns)
   const configuration = {
     ...asked.configuration,
     ...(mapped ? { [MAPPING_MODE]: mode, [MAX_COLUMN_ID]: String(mapped.maxColumnId) } : {}),
@@ -89,7 +77,7 @@ export function checkDesign(design: TableDesign, random: Random = systemRandom):
     ...checked,
     clusterBy,
     comment: design.comment,
-    domains: clusterBy.length > 0 ? [clusteringDomain(clusterBy.map((path) => physicalPath(schema, path, mapping)))] : [],
+    domains: clusterBy.length > 0 ? [clusteringDomain(schema, clusterBy, mapping)] : [],
   }
 }
 
@@ -155,37 +143,6 @@ function constraintProperties(constraints: readonly CheckConstraint[]): Readonly
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new DeltaError('ARGUMENT_INVALID', 'two constraints have one name', { constraint: twice })
   return Object.fromEntries(constraints.map(({ name, expression }) => [`delta.constraints.${name.toLowerCase()}`, expression]))
-}
-
-/** The path of a column in the table's own letter case. */
-function clusteringColumn(schema: StructType, path: readonly string[]): readonly string[] {
-  let above: DataType = schema
-  const found: string[] = []
-  for (const name of path) {
-    const inner: StructField | undefined = isStruct(above) ? findField(above, name) : undefined
-    if (!inner)
-      throw new DeltaError('ARGUMENT_INVALID', 'the table has no such column to be clustered by', { column: path.join('.') })
-    found.push(inner.name)
-    above = inner.type
-  }
-  if (typeof above !== 'string')
-    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be clustered by arrays, maps or structs', { column: path.join('.') })
-  return found
-}
-
-function checkClustering(clusterBy: readonly (readonly string[])[], partitionColumns: readonly string[]): void {
-  if (clusterBy.length === 0) return
-  if (partitionColumns.length > 0) throw new DeltaError('ARGUMENT_INVALID', 'a table is partitioned or clustered, not both')
-  if (clusterBy.length > CLUSTERING_COLUMNS_MAX)
-    throw new DeltaError('ARGUMENT_INVALID', 'a table has too many columns to be clustered by', { max: CLUSTERING_COLUMNS_MAX })
-  if (new Set(clusterBy.map((path) => JSON.stringify(path))).size !== clusterBy.length)
-    throw new DeltaError('ARGUMENT_INVALID', 'a column to be clustered by is named twice')
-}
-
-/** @see PROTOCOL.md#clustered-table */
-function clusteringDomain(clusteringColumns: readonly (readonly string[])[]): DomainMetadata {
-  const domain = 'delta.clustering'
-  return { domain, configuration: JSON.stringify({ clusteringColumns, domainName: domain }), removed: false }
 }
 
 export function fieldOf(column: ColumnDefinition): StructField {

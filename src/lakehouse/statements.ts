@@ -9,6 +9,7 @@ import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
 import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { alter } from './alter.js'
 import { type ChangedTable, deleteFrom, updateIn } from './change-rows.js'
 import { cloneStatement } from './clone.js'
 import { copyInto } from './copy.js'
@@ -158,6 +159,18 @@ export async function runStatement(
         onProgress,
       })
       return one(host, { rows_updated: ['BIGINT', result.rowsUpdated], ...changeColumns(result) })
+    }
+    case 'alterTable': {
+      const { change } = statement
+      const table = await existing(host, statement.table)
+      if (change.kind === 'rename')
+        throw new DeltaError(
+          'STATEMENT_UNSUPPORTED',
+          'a table is its folder, and keeps its name',
+          {},
+          { hint: 'CREATE TABLE … AS SELECT * FROM … makes one of another name' },
+        )
+      return one(host, { version: ['BIGINT', await alter(host, table, change, { signal })] })
     }
     case 'dropTable': {
       const name = nameIn(statement.table)

@@ -6,7 +6,6 @@ import type { Optimize } from '../sql/statements/maintenance.js'
 /** Statements that are read and that nothing here carries out. */
 const WITHOUT_EXECUTOR = {
   convert: 'CONVERT TO DELTA',
-  alterTable: 'ALTER TABLE',
   merge: 'MERGE INTO',
   reorg: 'REORG TABLE',
   generate: 'GENERATE',

@@ -44,6 +44,17 @@ export function protocolFor(
   return legacyProtocol(wanted, floor) ?? listedProtocol(wanted, floor, current?.readerFeatures ?? [])
 }
 
+/** A protocol without one of its features: in legacy versions where those promise just what is left, otherwise listed. */
+export function withoutFeature(current: Protocol, name: string): Protocol {
+  const left = new Set(supportedFeatures(current).filter((one) => one !== name))
+  const versions = [NONE, ...TABLE_FEATURES.flatMap(({ legacy }) => (legacy ? [legacyVersions(legacy)] : []))]
+  const same = versions.find((one) => {
+    const brought = supportedFeatures(one)
+    return brought.length === left.size && brought.every((feature) => left.has(feature))
+  })
+  return same ?? listedProtocol(left, NONE, current.readerFeatures ?? [])
+}
+
 /**
  * Parts a table's properties from what only asks something of its protocol, and is not stored:
  * `delta.feature.<name>`, `delta.minReaderVersion` and `delta.minWriterVersion`.
@@ -63,6 +74,10 @@ export function splitRequest(properties: Readonly<Record<string, string>>): {
     else configuration[key] = value
   }
   return { configuration, request: { features, minReaderVersion, minWriterVersion } }
+}
+
+function legacyVersions({ reader, writer }: { readonly reader: number; readonly writer: number }): Protocol {
+  return { minReaderVersion: reader, minWriterVersion: writer }
 }
 
 function inCanonicalCase(given: string): string {

@@ -172,7 +172,8 @@ export class Planner {
     // A table without a scan was optimized away, or the plan was not understood: take no chance.
     const isKnown = own.length > 0 && own.every((scan) => scan.columns)
     const named = own.flatMap((scan) => [...(scan.columns ?? [])]).filter((column) => findField(snapshot.schema, column))
-    const columns = isKnown ? new Set(named) : undefined
+    const unknowable = unknowableNames(snapshot, own)
+    const columns = isKnown ? new Set([...named, ...unknowable]) : undefined
     if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot)) return { standIn, columns, condition: 'TRUE' }
     const conditions = await Promise.all(own.map((scan) => this.conditionOf(scan, snapshot)))
     return { standIn, columns, condition: conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ') }
@@ -183,6 +184,13 @@ export class Planner {
     const parts = trees.map((tree) => (tree ? mayMatch(tree, columns) : 'TRUE')).filter((part) => part !== 'TRUE')
     return parts.length === 0 ? 'TRUE' : `(${parts.join(' AND ')})`
   }
+}
+
+/** Columns that scans may read although their plan cannot be searched for the names: of several words, or cut at a line break. */
+function unknowableNames({ schema }: Snapshot, scans: readonly TableScan[]): readonly string[] {
+  const isFiltered = scans.some((scan) => scan.isFiltered)
+  const names = schema.fields.map(({ name }) => name.toLowerCase())
+  return names.filter((name) => name.includes('\n') || (isFiltered && !/^[\p{L}_][\p{L}\p{N}_]*$/u.test(name)))
 }
 
 function standInColumns({ snapshot, changesFrom, address }: Pinned): string {

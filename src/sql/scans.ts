@@ -3,6 +3,8 @@ export interface TableScan {
   readonly table: string
   /** In lower case; `undefined` when the plan does not tell. */
   readonly columns: ReadonlySet<string> | undefined
+  /** Whether filters of the scan read columns too, of which `columns` has only those that are named by one word. */
+  readonly isFiltered: boolean
   /** Conditions that every row which matters satisfies, as text. */
   readonly filters: readonly string[]
 }
@@ -32,6 +34,7 @@ function collect(node: PlanNode, above: readonly string[], scans: TableScan[]): 
     scans.push({
       table: lastName(String(node.extra_info['Table'] ?? '')),
       columns: columnsOf(node, texts(node.extra_info['Filters'])),
+      isFiltered: texts(node.extra_info['Filters']).length > 0,
       filters: [...usable, ...above],
     })
     return

@@ -40,4 +40,22 @@ describe.each(['name', 'id'])('a table with column mapping by %s', (mode) => {
       { 'a b': 2n, 'p=q': null },
     ])
   })
+
+  it.each([
+    [`SELECT id FROM o WHERE "part of" = 'a'`, [{ id: 1 }]],
+    [`SELECT count(*)::INT AS n FROM o WHERE "part of" > 'a' AND "x;y" > 'a'`, [{ n: 1 }]],
+    [`SELECT id FROM o WHERE coalesce("part of", 'b') > 'a'`, [{ id: 2 }]],
+    [`SELECT id FROM o WHERE "x;y" = 'x'`, [{ id: 1 }]],
+  ])('reads columns of odd names that only filters speak of: %s', async (query, rows) => {
+    await using lake = await openLakehouse(join(folder, `${mode}-odd`))
+    const columns = [
+      { name: 'id', type: 'INT' },
+      { name: 'part of', type: 'STRING' },
+      { name: 'x;y', type: 'STRING' },
+    ]
+    const properties = { 'delta.columnMapping.mode': mode }
+    const { created } = await lake.createTable('o', { columns, partitionBy: ['part of'], properties, ifNotExists: true })
+    if (created) await lake.table('o').append({ sql: `VALUES (1, 'a', 'x'), (2, 'b', 'y')` })
+    expect(await (await lake.sql(query)).rows()).toEqual(rows)
+  })
 })

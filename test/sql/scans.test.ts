@@ -16,8 +16,8 @@ describe('scans of a plan', () => {
       extra_info: {},
     }
     expect(readScans(JSON.stringify([plan]))).toEqual([
-      { table: 't', columns: new Set(['a', 'b', 'x']), filters: ["b='x'"] },
-      { table: 'my.t', columns: new Set(['a']), filters: [] },
+      { table: 't', columns: new Set(['a', 'b', 'x']), isFiltered: true, filters: ["b='x'"] },
+      { table: 'my.t', columns: new Set(['a']), isFiltered: false, filters: [] },
     ])
   })
 
@@ -40,7 +40,7 @@ describe('scans of a plan', () => {
     expect(readScans('nonsense')).toBeUndefined()
     expect(readScans('[{"name":1}]')).toBeUndefined()
     expect(readScans('[{"name":"SEQ_SCAN","children":[],"extra_info":{}}]')).toEqual([
-      { table: '', columns: undefined, filters: [] },
+      { table: '', columns: undefined, isFiltered: false, filters: [] },
     ])
   })
 })
