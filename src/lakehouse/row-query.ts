@@ -56,9 +56,7 @@ export async function readyRows(
   const planned = ready.plan.tables[at]
   const files = ready.selections[at]?.files ?? []
   const names = ready.scans[at] ?? []
-  const partitions = new Set(snapshot.partitionColumns.map((column) => column.toLowerCase()))
-  const isOfPartitions = planned?.columns !== undefined && [...planned.columns].every((column) => partitions.has(column))
-  const isAboutFiles = where !== undefined && columns.length === 0 && isOfPartitions && !isVolatile(where)
+  const isAboutFiles = where !== undefined && columns.length === 0 && isOfPartitions(where, snapshot, planned?.columns)
   return {
     query: {
       snapshot,
@@ -75,9 +73,20 @@ export async function readyRows(
   }
 }
 
-/** Whether a condition may answer differently for two rows of one partition although it reads none of their columns. */
-function isVolatile(where: string): boolean {
-  return tokenize(where).some(({ kind, value }) => (kind === 'word' || kind === 'quoted') && VOLATILE.has(value.toLowerCase()))
+/**
+ * Whether a condition answers alike for all rows of a partition. Whole files go by that, so that the plan's account of the
+ * columns read is not enough: the condition may not name another column either.
+ */
+function isOfPartitions(where: string, { schema, partitionColumns }: Snapshot, read: ReadonlySet<string> | undefined): boolean {
+  const partitions = new Set(partitionColumns.map((name) => name.toLowerCase()))
+  const others = new Set(schema.fields.map(({ name }) => name.toLowerCase()).filter((name) => !partitions.has(name)))
+  const names = tokenize(where).flatMap(({ kind, value }) => (kind === 'word' || kind === 'quoted' ? [value.toLowerCase()] : []))
+  return (
+    read !== undefined &&
+    [...read].every((column) => partitions.has(column)) &&
+    names.every((name) => !others.has(name) && !UNSTEADY.has(name))
+  )
 }
 
-const VOLATILE = new Set(['random', 'uuid', 'uuidv4', 'uuidv7', 'gen_random_uuid', 'setseed', 'nextval', '__row', '__file'])
+/** What may answer differently for two rows although it reads no column of theirs. */
+const UNSTEADY = new Set(['random', 'uuid', 'uuidv4', 'uuidv7', 'gen_random_uuid', 'setseed', 'nextval', '__row', '__file'])

@@ -36,6 +36,22 @@ describe.each(VECTORS)('DELETE (deletion vectors: %s)', (enableDeletionVectors) 
     expect(await rowsOf(lake, 'SELECT count(*) AS n FROM t')).toEqual([{ n: 0 }])
   })
 
+  it('goes by columns of any name', async () => {
+    await using lake = await openLake()
+    for (const partition of ['', 'PARTITIONED BY (p)']) {
+      await create(lake, '"a-b" BIGINT, "c.d" BIGINT, "e""f" BIGINT, p VARCHAR', { enableDeletionVectors }, partition)
+      await lake.sql(`INSERT INTO t SELECT i, i, i, (i % 2)::VARCHAR FROM range(20) r(i)`)
+      for (const [at, column] of ['"a-b"', 't."c.d"', '"E""F"'].entries()) {
+        expect(await rowsOf(lake, `DELETE FROM t WHERE ${column} = ${at}`)).toMatchObject([{ rows_deleted: 1 }])
+        expect(await rowsOf(lake, `DELETE FROM t WHERE ${column} = ${at} + 10 AND p = '${at % 2}'`)).toMatchObject([
+          { rows_deleted: 1 },
+        ])
+      }
+      expect(await rowsOf(lake, 'SELECT count(*) AS n FROM t')).toEqual([{ n: 14 }])
+      await lake.sql('DROP TABLE t')
+    }
+  })
+
   it('refuses a table that only takes appends, and a condition that is none', async () => {
     await using lake = await openLake()
     await create(lake, 'id BIGINT', { enableDeletionVectors, appendOnly: true })

@@ -8,6 +8,7 @@ import { type Random, seededRandom } from '../../src/base/random.js'
 import { Database } from '../../src/engine/database.js'
 import { RangeCache } from '../../src/engine/range-cache.js'
 import { Spool } from '../../src/engine/spool.js'
+import { ident } from '../../src/engine/sql-text.js'
 import type { CreateTableOptions, LakehouseOptions } from '../../src/index.js'
 import { checkDesign, createDeltaTable, fieldOf } from '../../src/lakehouse/create.js'
 import { Lakehouse } from '../../src/lakehouse/lakehouse.js'
@@ -97,6 +98,26 @@ export async function readRows<T = { id: number; v: string | null }>(
     return rows.map(
       (row) =>
         Object.fromEntries(Object.entries(row).map(([k, value]) => [k, typeof value === 'bigint' ? Number(value) : value])) as T,
+    )
+  } finally {
+    held.release()
+  }
+}
+
+/** The ids of a table's rows, and the versions that they were last changed at, in the order of one column's values. */
+export async function readRowIds(world: World, table: DeltaTable, column: string, version?: number) {
+  const snapshot = await table.snapshot({ version })
+  const { schema, partitionColumns, mapping, properties } = snapshot
+  const { files } = await snapshot.files()
+  const held = await world.source.open(table.deps.store, files, snapshot, undefined)
+  const rowIds = {
+    materializedId: properties.materializedRowIdColumn,
+    materializedVersion: properties.materializedRowCommitVersionColumn,
+  }
+  try {
+    const scan = scanSql({ fields: schema.fields, partitionColumns, mapping, rowIds }, held.files)
+    return await world.database.rows<{ value: number; id: number; version: number }>(
+      `SELECT ${ident(column)}::INTEGER AS value, "__row_id"::INTEGER AS id, "__row_commit_version"::INTEGER AS version FROM (${scan}) ORDER BY 1`,
     )
   } finally {
     held.release()
