@@ -175,15 +175,17 @@ export class Lakehouse {
    */
   async dropTable(name: string, options: { readonly ifExists?: boolean | undefined } = {}): Promise<boolean> {
     this.checkOpen()
-    const paths: string[] = []
-    for await (const { path } of this.store.list(checkTableName(name))) paths.push(path)
-    if (paths.length === 0) {
+    const list = () => this.store.list(checkTableName(name))
+    if (!(await hasAny(list()))) {
       if (options.ifExists) return false
       throw new DeltaError('TABLE_NOT_FOUND', 'there is no such table', { table: name })
     }
     await this.opened.get(name)?.table.close()
     this.opened.delete(name)
     this.handedOut.delete(name)
+    // Listed once what was written behind the last commit is there.
+    const paths: string[] = []
+    for await (const { path } of list()) paths.push(path)
     // The log goes first, the newest commit before the older ones: a table that is half deleted never reads as a whole one.
     const log = paths
       .filter((path) => path.startsWith(`${name}/${LOG_FOLDER}/`))
@@ -329,4 +331,9 @@ function isTableName(name: string): boolean {
   } catch {
     return false
   }
+}
+
+async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _ of items) return true
+  return false
 }

@@ -6,10 +6,9 @@ import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
 import { CHECKPOINT_HEAD, type Sidecar } from './checkpoint-read.js'
 import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoint-rows.js'
-import { writeChecksum } from './checksum.js'
 import { type LastCheckpoint, pointToCheckpoint } from './last-checkpoint.js'
 import { cleanUpLog } from './log-cleanup.js'
-import { type LogDependencies, TableLog } from './table-log.js'
+import type { LogDependencies, LogHead, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {
   readonly version: number
@@ -25,8 +24,8 @@ type HeadAction = { readonly [kind in keyof typeof CHECKPOINT_HEAD]?: object }
 const SIDECAR_ACTIONS_MAX = 100_000
 
 /**
- * Writes the checkpoint of a loaded version and points `_last_checkpoint` to it, unless that already points to a later
- * one: a v2 checkpoint with sidecars where `delta.checkpointPolicy` is `v2` and the feature is supported, otherwise a
+ * Writes the checkpoint of the log's newest version, or of the one that `head` was taken at, and points `_last_checkpoint` to it, unless that already points to a later one. The
+ * files of a version stay in the relation when the log goes on. It is a v2 checkpoint with sidecars where `delta.checkpointPolicy` is `v2` and the feature is supported, otherwise a
  * classic one. Rows go from the files relation to Parquet inside the engine.
  *
  * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`, and producers for its
@@ -37,34 +36,25 @@ const SIDECAR_ACTIONS_MAX = 100_000
 export async function writeCheckpoint(
   deps: LogDependencies,
   log: TableLog,
-  version: number,
   nowMs: number,
+  head: LogHead = log.head(),
 ): Promise<WrittenCheckpoint> {
-  if (log.version !== version) {
-    // The log has gone on, and of producers and domains it knows the newest only.
-    const then = await TableLog.load(deps, version)
-    try {
-      return await writeCheckpoint(deps, then, version, nowMs)
-    } finally {
-      await then.close()
-    }
-  }
-  const { protocol, metadata } = log.stateAt(version)
+  const { version, protocol, metadata, txns, domains } = head
   const properties = tableProperties(metadata.configuration)
   const txnsAfter = nowMs - (properties.setTransactionRetentionMs ?? Number.POSITIVE_INFINITY)
-  const head: HeadAction[] = [
+  const actions: HeadAction[] = [
     { protocol },
     { metaData: metadata },
-    ...[...log.transactions()].flatMap((txn) => ((txn.lastUpdated ?? nowMs) > txnsAfter ? [{ txn }] : [])),
-    ...[...log.domainMetadata()].map((domainMetadata) => ({ domainMetadata })),
+    ...txns.flatMap((txn) => ((txn.lastUpdated ?? nowMs) > txnsAfter ? [{ txn }] : [])),
+    ...domains.map((domainMetadata) => ({ domainMetadata })),
   ]
   const relation = await log.files()
   const rows = checkpointFiles(relation, version, nowMs - properties.deletedFileRetentionMs)
   const add = addStruct(relation, properties)
   const isV2 = properties.checkpointPolicy === 'v2' && supportedFeatures(protocol).includes('v2Checkpoint')
   const pointer = isV2
-    ? await writeV2(deps, version, head, rows, add, nowMs)
-    : await writeClassic(deps, version, [...headRows(head), ...fileActions(rows, add)])
+    ? await writeV2(deps, version, actions, rows, add, nowMs)
+    : await writeClassic(deps, version, [...headRows(actions), ...fileActions(rows, add)])
   await pointToCheckpoint(deps.store, pointer)
   return { version, size: pointer.size, sizeInBytes: pointer.sizeInBytes }
 }
@@ -147,25 +137,20 @@ function headRows(actions: readonly HeadAction[]): string[] {
   })
 }
 
-/** Writes a checkpoint where it is due, and what goes with it; reports a failure as an event: the commit stands either way. */
-export async function checkpointIfDue(
+/** Writes a checkpoint and cleans up the log; reports a failure as an event: the commit stands either way. */
+export async function checkpointBehind(
   deps: LogDependencies,
   log: TableLog,
-  version: number,
+  head: LogHead,
   nowMs: number,
   elapsed: () => number,
 ): Promise<void> {
-  const { metadata } = log.stateAt(version)
-  if (version === 0 || version % tableProperties(metadata.configuration).checkpointInterval !== 0) return
+  const { version } = head
   const report = (what: string) => (error: unknown) => {
     if (!isDeltaError(error)) throw error
     deps.events({ type: 'degraded', table: deps.store.uri, what, error })
   }
   const checkpointed = () => deps.events({ type: 'checkpointed', table: deps.store.uri, version, elapsedMs: elapsed() })
-  // Both begin at once: each takes down what the log knows of this version before the log goes on.
-  await Promise.all([
-    writeCheckpoint(deps, log, version, nowMs).then(checkpointed, report(`write the checkpoint of version ${version}`)),
-    writeChecksum(deps, log, version).catch(report(`write the checksum of version ${version}`)),
-  ])
+  await writeCheckpoint(deps, log, nowMs, head).then(checkpointed, report(`write the checkpoint of version ${version}`))
   await cleanUpLog(deps, log, nowMs).catch(report('clean up the log'))
 }

@@ -16,6 +16,7 @@ import type { LogDependencies } from './dependencies.js'
 import { FilesRelation, type RelationShape } from './files-relation.js'
 import { readCheckpointHint } from './last-checkpoint.js'
 import { listLog } from './log-listing.js'
+import { RunningTotals } from './running-totals.js'
 import { type LogEntry, type LogSegment, lastVersion, planSegments } from './segment.js'
 
 export type { LogDependencies } from './dependencies.js'
@@ -29,6 +30,13 @@ export interface KnownTransaction extends SetTransaction {
 export interface TableState {
   readonly protocol: Protocol
   readonly metadata: Metadata
+}
+
+/** All of a version but its files, and for good: it stays as it is when the log goes on. */
+export interface LogHead extends TableState {
+  readonly version: number
+  readonly txns: readonly KnownTransaction[]
+  readonly domains: readonly DomainMetadata[]
 }
 
 const COLUMN_MAPPING = 'delta.columnMapping.mode'
@@ -53,6 +61,8 @@ export class TableLog {
   private readonly states: { readonly version: number; readonly state: TableState }[]
   private readonly txns: Map<string, KnownTransaction>
   private readonly domains: Map<string, DomainMetadata>
+  /** What the newest version's checksum adds up. */
+  readonly totals = new RunningTotals()
 
   private constructor(
     deps: LogDependencies,
@@ -139,19 +149,22 @@ export class TableLog {
       commits.push(commit)
     }
     const restructured = commits.findIndex((commit) => this.restructures(commit))
-    await this.apply(restructured < 0 ? commits : commits.slice(0, restructured), false)
+    const followed = restructured < 0 ? commits : commits.slice(0, restructured)
+    this.totals.followOthers(followed)
+    this.apply(followed, false)
     return restructured < 0
   }
 
   /**
    * Takes in a commit of our own, the next one, without reading it back. @returns as `follow` does.
    *
-   * @param filesAreNew promises that no added file was in the table before.
+   * @param mayBeLive the paths of those added files that may have been in the table before.
    */
-  async applyOwn(commit: Commit, filesAreNew: boolean): Promise<boolean> {
+  async applyOwn(commit: Commit, mayBeLive: ReadonlySet<string>): Promise<boolean> {
     if (commit.version !== this.latest + 1) return this.follow()
     if (this.restructures(commit)) return false
-    await this.apply([commit], filesAreNew)
+    this.totals.follow(commit, mayBeLive)
+    this.apply([commit], mayBeLive.size === 0)
     return true
   }
 
@@ -183,6 +196,17 @@ export class TableLog {
     return found.state
   }
 
+  /** The newest version without its files. */
+  head(): LogHead {
+    const { latest: version } = this
+    return { version, ...this.stateAt(version), txns: [...this.txns.values()], domains: [...this.domainMetadata()] }
+  }
+
+  /** Makes the totals of the newest version known. */
+  async countTotals(): Promise<void> {
+    await this.totals.count(this.deps.database, this.latest, () => this.files())
+  }
+
   /** The newest transaction of a producer. */
   transaction(appId: string): KnownTransaction | undefined {
     return this.txns.get(appId)
@@ -211,7 +235,7 @@ export class TableLog {
     )
   }
 
-  private async apply(commits: readonly Commit[], filesAreNew: boolean): Promise<void> {
+  private apply(commits: readonly Commit[], filesAreNew: boolean): void {
     const last = commits.at(-1)
     if (!last) return
     const head = { states: this.states, txns: this.txns, domains: this.domains }
@@ -220,7 +244,8 @@ export class TableLog {
     this.unfoldedAreNew &&= filesAreNew
     this.latest = last.version
     this.tip = last
-    if (this.unfolded.length >= UNFOLDED_MAX) await this.fold()
+    // Nobody waits for it; where it fails, it is done again when somebody reads.
+    if (this.unfolded.length >= UNFOLDED_MAX) this.fold().catch(() => undefined)
   }
 
   /** Brings what commits did to files into the relation. */

@@ -1,4 +1,4 @@
-import { copyFile, link, lstat, open, rename, rm, rmdir, stat, unlink } from 'node:fs/promises'
+import { copyFile, link, lstat, open, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { DeltaError } from '../base/errors.js'
@@ -8,7 +8,7 @@ import { diskError, errnoOf, isAbsent, localFileSize } from './disk-errors.js'
 import { Folders, sync, syncFolder, writeDurably } from './durable.js'
 import { foldersIn, TEMPORARY, walk } from './folder-walk.js'
 import { checkPath, checkPrefix, joinPath } from './path.js'
-import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 /** What `link` answers on file systems that have no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])
@@ -71,8 +71,9 @@ export class LocalStore implements ObjectStore {
     })
   }
 
-  async putIfAbsent(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<'created' | 'exists'> {
+  async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     return await this.#run(path, options, async (file) => {
+      if (options.durable === false) return await this.#create(file, bytes)
       const staged = await this.#stage(file, (temporary) => writeDurably(temporary, bytes))
       try {
         options.signal?.throwIfAborted()
@@ -186,25 +187,41 @@ export class LocalStore implements ObjectStore {
     }
   }
 
-  /** Fills a hidden file beside `file`, whose folder is made first, or again when somebody has removed it meanwhile. */
+  /** Creates a file without waiting for the disk. */
+  async #create(file: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+    try {
+      await this.#inFolder(dirname(file), () => writeFile(file, bytes, { flag: 'wx' }))
+      return 'created'
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST' && !(await lstat(file)).isDirectory()) return 'exists'
+      throw error
+    }
+  }
+
+  /** Fills a hidden file beside `file`. */
   async #stage(file: string, fill: (temporary: string) => Promise<void>): Promise<string> {
     const folder = dirname(file)
     const temporary = join(folder, `${TEMPORARY}${this.#random.uuid()}`)
-    const attempt = async () => {
-      await this.#folders.ensure(folder)
-      await fill(temporary)
-    }
     try {
-      await attempt().catch(async (error: unknown) => {
-        if (errnoOf(error) !== 'ENOENT') throw error
-        this.#folders.forget(folder)
-        await attempt()
-      })
+      await this.#inFolder(folder, () => fill(temporary))
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
     }
     return temporary
+  }
+
+  /** Runs `work` in a folder that is made first, or again when somebody has removed it meanwhile. */
+  async #inFolder(folder: string, work: () => Promise<void>): Promise<void> {
+    const attempt = async () => {
+      await this.#folders.ensure(folder)
+      await work()
+    }
+    await attempt().catch(async (error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT') throw error
+      this.#folders.forget(folder)
+      await attempt()
+    })
   }
 
   async #show(staged: string, file: string, signal: AbortSignal | undefined): Promise<void> {

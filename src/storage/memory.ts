@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../base/clock.js'
 import { clampRange } from './byte-range.js'
 import { diskError, localFileSize } from './disk-errors.js'
 import { checkPath, checkPrefix, compareBytes, isPath, joinPath } from './path.js'
-import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 interface Stored {
   readonly bytes: Uint8Array
@@ -43,7 +43,7 @@ export class MemoryStore implements ObjectStore {
     return stored && { path, sizeBytes: stored.bytes.length, modifiedAtMs: stored.modifiedAtMs }
   }
 
-  async putIfAbsent(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<'created' | 'exists'> {
+  async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     const key = await this.#key(path, options)
     if (this.#objects.has(key)) return 'exists'
     this.#set(key, bytes)

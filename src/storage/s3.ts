@@ -13,7 +13,7 @@ import { isNoSuchKey, reasonOf, s3Error, statusOf } from './s3-errors.js'
 import { listFolderNames, listObjects } from './s3-list.js'
 import { rangeHeader, readBody } from './s3-read.js'
 import { S3Session } from './s3-session.js'
-import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 export interface S3Location {
   readonly bucket: string
@@ -88,7 +88,7 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  async putIfAbsent(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<'created' | 'exists'> {
+  async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     const { signal } = options
     const object = { ...this.#object(path), Body: bytes, IfNoneMatch: '*' }
     const requestTimeout = putTimeoutMs(this.#session.settings, bytes.length)

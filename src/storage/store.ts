@@ -22,6 +22,16 @@ export interface ListOptions extends StoreOptions {
   readonly followLinks?: boolean | undefined
 }
 
+export interface CreateOptions extends StoreOptions {
+  /**
+   * Whether the object outlives a crash. Without it the store need not wait for its disk, and a crash or a racing reader may
+   * find the object cut short; whether the name was taken is as sure as ever.
+   *
+   * @defaultValue true
+   */
+  readonly durable?: boolean | undefined
+}
+
 /**
  * The port to where tables live. Everything above it is the same on disk, on S3 and in memory.
  *
@@ -50,7 +60,7 @@ export interface ObjectStore {
    * Creates the object unless the path is taken. A rejected call leaves open whether it was created: who must know
    * reads it back.
    */
-  putIfAbsent(path: string, bytes: Uint8Array, options?: StoreOptions): Promise<'created' | 'exists'>
+  putIfAbsent(path: string, bytes: Uint8Array, options?: CreateOptions): Promise<'created' | 'exists'>
 
   /** Creates or replaces. */
   put(path: string, bytes: Uint8Array, options?: StoreOptions): Promise<void>

@@ -1,5 +1,4 @@
 import { type WrittenCheckpoint, writeCheckpoint } from '../log/checkpoint-write.js'
-import { writeChecksum } from '../log/checksum.js'
 import { cleanUpLog } from '../log/log-cleanup.js'
 import { checkWritable } from '../protocol/features.js'
 import type { StoreOptions } from '../storage/store.js'
@@ -15,11 +14,11 @@ export async function checkpoint(table: DeltaTable, { signal }: StoreOptions = {
   const { deps } = table
   signal?.throwIfAborted()
   const log = await table.refresh()
-  const { protocol, metadata } = log.stateAt(log.version)
-  checkWritable(protocol, metadata)
+  const head = log.head()
+  checkWritable(head.protocol, head.metadata)
   signal?.throwIfAborted()
   const nowMs = deps.clock.now()
-  const [written] = await Promise.all([writeCheckpoint(deps, log, log.version, nowMs), writeChecksum(deps, log, log.version)])
+  const [written] = await Promise.all([writeCheckpoint(deps, log, nowMs, head), table.checksums.request(log, true)])
   await cleanUpLog(deps, log, nowMs)
   deps.events({ type: 'checkpointed', table: table.uri, version: written.version, elapsedMs: deps.clock.now() - nowMs })
   return written

@@ -3,7 +3,8 @@ import { assert, DeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { Serial } from '../base/serial.js'
 import type { Database } from '../engine/database.js'
-import { checkpointIfDue } from '../log/checkpoint-write.js'
+import { checkpointBehind } from '../log/checkpoint-write.js'
+import { ChecksumWriter } from '../log/checksum.js'
 import { commitEntry } from '../log/committer.js'
 import { listLog, versionRange } from '../log/log-listing.js'
 import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
@@ -58,9 +59,12 @@ export class DeltaTable implements TransactionHost {
   private readonly retired: TableLog[] = []
   private readonly recent = new Map<number, Commit>()
   private readonly background = new Set<Promise<void>>()
+  /** @internal */
+  readonly checksums: ChecksumWriter
 
   constructor(deps: TableDependencies) {
     this.deps = deps
+    this.checksums = new ChecksumWriter(deps)
   }
 
   get uri(): string {
@@ -133,7 +137,9 @@ export class DeltaTable implements TransactionHost {
       adds: actions.flatMap((action) => ('add' in action ? action.add : [])),
     }
     const body = formatCommit(composeCommit(staged, info, undefined, clock.now()))
+    const commit = readBack(0, body)
     const outcome = await commitEntry(store, 0, body, { ...options, clock, random })
+    if (outcome.kind === 'committed') this.behind('write a version checksum', this.checksums.writeFirst(commit))
     return outcome.kind === 'committed'
   }
 
@@ -178,8 +184,8 @@ export class DeltaTable implements TransactionHost {
     this.recent.set(version, commit)
     this.recent.delete(version - RECENT_COMMITS_MAX)
     try {
-      const filesAreNew = actions.filter((action) => 'add' in action && !wasFresh(action.add)).length === 0
-      this.checkpointBehind(await this.takeIn(commit, filesAreNew), version)
+      const mayBeLive = new Set(actions.flatMap((action) => ('add' in action && !wasFresh(action.add) ? [action.add.path] : [])))
+      this.follow(await this.takeIn(commit, mayBeLive), version)
     } catch (error) {
       // The commit stands. What this process missed of it, its next look at the log makes good.
       this.deps.events({ type: 'degraded', table: this.uri, what: `take in version ${version}`, error })
@@ -243,10 +249,10 @@ export class DeltaTable implements TransactionHost {
     for (const log of logs) await log.close()
   }
 
-  private async takeIn(commit: Commit, filesAreNew: boolean): Promise<TableLog> {
+  private async takeIn(commit: Commit, mayBeLive: ReadonlySet<string>): Promise<TableLog> {
     return this.logChanges.run(async () => {
       if (!this.log) this.log = await TableLog.load(this.deps)
-      else if (this.log.version < commit.version && !(await this.log.applyOwn(commit, filesAreNew))) await this.reload()
+      else if (this.log.version < commit.version && !(await this.log.applyOwn(commit, mayBeLive))) await this.reload()
       return this.log
     })
   }
@@ -310,14 +316,22 @@ export class DeltaTable implements TransactionHost {
     return loading
   }
 
-  private checkpointBehind(log: TableLog, version: number): void {
+  /** Starts what comes behind a commit, for which no commit waits. */
+  private follow(log: TableLog, version: number): void {
     const { metadata } = log.stateAt(version)
-    if (version === 0 || version % tableProperties(metadata.configuration).checkpointInterval !== 0) return
+    const isDue = version > 0 && version % tableProperties(metadata.configuration).checkpointInterval === 0
+    this.behind('write a version checksum', this.checksums.request(log, isDue))
+    if (!isDue || log.version !== version) return
     const started = this.deps.clock.now()
-    const work: Promise<void> = checkpointIfDue(this.deps, log, version, started, () => this.deps.clock.now() - started)
-      .catch((error: unknown) => this.deps.events({ type: 'degraded', table: this.uri, what: 'write a checkpoint', error }))
-      .finally(() => this.background.delete(work))
-    this.background.add(work)
+    const elapsed = () => this.deps.clock.now() - started
+    this.behind('write a checkpoint', checkpointBehind(this.deps, log, log.head(), started, elapsed))
+  }
+
+  private behind(what: string, work: Promise<void>): void {
+    const settled: Promise<void> = work
+      .catch((error: unknown) => this.deps.events({ type: 'degraded', table: this.uri, what, error }))
+      .finally(() => this.background.delete(settled))
+    this.background.add(settled)
   }
 }
 

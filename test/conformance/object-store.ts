@@ -153,6 +153,17 @@ function describeWriting(store: () => ObjectStore, scratch: () => string, { putt
     expect(await read(store(), 'again')).toBe('second')
   })
 
+  it('creates once what need not outlive a crash, too', async () => {
+    const create = async (text: string) => await store().putIfAbsent('new/folder/hint', bytesOf(text), { durable: false })
+    expect(await create('first')).toBe('created')
+    expect(await create('second, and longer')).toBe('exists')
+    expect(await read(store(), 'new/folder/hint')).toBe('first')
+    await store().delete(['new/folder/hint'])
+    const outcomes = await Promise.all(Array.from({ length: putters }, async (_, putter) => await create(`${putter}`)))
+    expect(outcomes.filter((outcome) => outcome === 'created')).toHaveLength(1)
+    expect(await read(store(), 'new/folder/hint')).toBe(`${outcomes.indexOf('created')}`)
+  })
+
   it('replaces on put, with shorter bytes too', async () => {
     await store().put('value', bytesOf('a longer first value'))
     await store().put('value', bytesOf('short'))

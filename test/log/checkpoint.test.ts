@@ -36,7 +36,7 @@ describe('a checkpoint', () => {
     )
     const { deps } = world.table(store)
     const before = await TableLog.load(deps)
-    await writeCheckpoint(deps, before, 2, 0)
+    await writeCheckpoint(deps, before, 0)
     await store.delete([0, 1, 2].map(commitPath))
     const after = await TableLog.load(deps)
     expect(after.transaction('a')).toMatchObject({ version: 2 })
@@ -54,8 +54,10 @@ describe('a checkpoint', () => {
       [{ txn: { appId: 'a', version: 2 } }, { domainMetadata: { domain: 'd', configuration: '{}', removed: true } }],
     )
     const { deps } = world.table(store)
-    const log = await TableLog.load(deps)
-    await writeCheckpoint(deps, log, 1, 0)
+    const log = await TableLog.load(deps, 1)
+    const head = log.head()
+    await log.follow()
+    await writeCheckpoint(deps, log, 0, head)
     expect(await columnOf(store, 1, 'txn')).toEqual([expect.objectContaining({ appId: 'a', version: 1 })])
     expect(await columnOf(store, 1, 'domainMetadata')).toHaveLength(1)
   })
@@ -72,7 +74,7 @@ describe('a checkpoint', () => {
       [gone('twice', 9.5 * day)],
     )
     const { deps } = world.table(store)
-    await writeCheckpoint(deps, await TableLog.load(deps), 3, 10 * day)
+    await writeCheckpoint(deps, await TableLog.load(deps), 10 * day)
     const removes = await columnOf(store, 3, 'remove')
     expect(removes.map(({ path, deletionTimestamp }) => `${path} ${deletionTimestamp}`).toSorted()).toEqual(
       [`young ${9 * day}`, `never seen ${9 * day}`, `twice ${9.5 * day}`].toSorted(),
@@ -90,9 +92,9 @@ describe('a checkpoint', () => {
         version: number
         size: number
       }
-    await writeCheckpoint(deps, log, 2, 0)
+    await writeCheckpoint(deps, log, 0)
     expect(await pointed()).toMatchObject({ version: 2, size: 4 })
-    await writeCheckpoint(deps, log, 1, 0)
+    await writeCheckpoint(deps, await TableLog.load(deps, 1), 0)
     expect((await pointed()).version).toBe(2)
   })
 
@@ -102,7 +104,7 @@ describe('a checkpoint', () => {
     const configuration = { 'delta.setTransactionRetentionDuration': 'interval 2 days' }
     await writeLog(store, [PROTOCOL, metadata(configuration), txn('silent', 7 * day), txn('busy', 9 * day), txn('timeless')])
     const { deps } = world.table(store)
-    await writeCheckpoint(deps, await TableLog.load(deps), 0, 10 * day)
+    await writeCheckpoint(deps, await TableLog.load(deps), 10 * day)
     expect((await columnOf(store, 0, 'txn')).map(({ appId }) => appId).toSorted()).toEqual(['busy', 'timeless'])
   })
 })

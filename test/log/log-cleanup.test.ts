@@ -30,7 +30,7 @@ async function tableOf(days: readonly number[], checkpoints: readonly number[], 
   const { deps } = world.table(store)
   for (const version of checkpoints) {
     const log = await TableLog.load(deps, version)
-    await writeCheckpoint(deps, log, version, now)
+    await writeCheckpoint(deps, log, now)
     await log.close()
   }
   return store

@@ -15,9 +15,11 @@ async function tableWith(versions: number, ...checkpoints: readonly number[]): P
   const store = new MemoryStore()
   await writeLog(store, FIRST, ...Array.from({ length: versions }, (_, at) => [{ add: addOf(`f${at + 1}`) }]))
   const deps = world.table(store).deps
-  const log = await TableLog.load(deps)
-  for (const version of checkpoints) await writeCheckpoint(deps, log, version, 0)
-  await log.close()
+  for (const version of checkpoints) {
+    const log = await TableLog.load(deps, version)
+    await writeCheckpoint(deps, log, 0)
+    await log.close()
+  }
   return store
 }
 

@@ -123,19 +123,23 @@ describe('replay', () => {
         const store = new MemoryStore()
         await writeLog(store, ...commits)
         const { deps } = world.table(store)
-        const whole = await TableLog.load(deps)
         const at = seed % commits.length
-        await writeCheckpoint(deps, whole, at, 0)
+        const whole = await TableLog.load(deps)
+        const then = await TableLog.load(deps, at)
+        const head = then.head()
+        // The log goes on before the checkpoint is written.
+        await then.follow()
+        await writeCheckpoint(deps, then, 0, head)
         await store.delete(Array.from({ length: at + 1 }, (_, version) => commitPath(version)))
         const fromCheckpoint = await TableLog.load(deps)
         expect(fromCheckpoint.firstVersion).toBe(at)
         for (let version = at; version < commits.length; version++)
           expect(await filesAt(fromCheckpoint, version)).toEqual(await filesAt(whole, version))
         // A second checkpoint, made of the first, is the same table again.
-        await writeCheckpoint(deps, fromCheckpoint, commits.length - 1, 0)
+        await writeCheckpoint(deps, fromCheckpoint, 0)
         const fromSecond = await TableLog.load(deps)
         expect(await filesAt(fromSecond, commits.length - 1)).toEqual(told(fold(commits).at(-1) ?? new Map()))
-        for (const log of [whole, fromCheckpoint, fromSecond]) await log.close()
+        for (const log of [whole, then, fromCheckpoint, fromSecond]) await log.close()
       }),
       { numRuns: 40 },
     )
@@ -157,7 +161,7 @@ describe('a log that is followed', () => {
     const store = new FaultyStore(new MemoryStore())
     await writeLog(store, [PROTOCOL, metadata()], [{ add: addOf('a') }], [{ add: addOf('b') }], [{ add: addOf('c') }])
     const { deps } = world.table(store)
-    await writeCheckpoint(deps, await TableLog.load(deps), 2, 0)
+    await writeCheckpoint(deps, await TableLog.load(deps, 2), 0)
     const before = store.journal.length
     expect((await world.table(store).snapshot()).version).toBe(3)
     expect(store.journal.slice(before)).toEqual([

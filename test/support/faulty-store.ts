@@ -1,6 +1,6 @@
 import { DeltaError } from '../../src/base/errors.js'
 import { joinPath } from '../../src/storage/path.js'
-import type { ByteRange, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from '../../src/storage/store.js'
+import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from '../../src/storage/store.js'
 
 /** The port's calls as the journal names them. */
 export type StoreCall =
@@ -75,7 +75,7 @@ export class FaultyStore implements ObjectStore {
     return await this.#call('head', path, async () => await this.#inner.head(path, options))
   }
 
-  async putIfAbsent(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<'created' | 'exists'> {
+  async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     return await this.#call('put-if-absent', path, async () => await this.#inner.putIfAbsent(path, bytes, options))
   }
 

@@ -78,7 +78,7 @@ const PATHS: Readonly<Record<string, WriteOperation>> = {
   },
   checkpoint: {
     prepare: prepare(),
-    run: async (table) => writeCheckpoint(table.deps, await table.refresh(), (await table.snapshot()).version, world.clock.now()),
+    run: async (table) => writeCheckpoint(table.deps, await table.refresh(), world.clock.now()),
     repeatable: true,
   },
 }

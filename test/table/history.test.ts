@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { writeCheckpoint } from '../../src/log/checkpoint-write.js'
+import { TableLog } from '../../src/log/table-log.js'
 import { formatCommit } from '../../src/protocol/commit-file.js'
 import { commitPath } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
@@ -98,7 +99,7 @@ describe('the version at a time', () => {
     it('finds nothing before, when the commits before are gone', async () => {
       const store = await mixed()
       const table = world.table(store)
-      await writeCheckpoint(table.deps, await table.refresh(), 3, 0)
+      await writeCheckpoint(table.deps, await table.refresh(), 0)
       await store.delete([0, 1, 2].map(commitPath))
       await expect(versionAt(store, at(999))).rejects.toMatchObject({ details: { earliest: new Date(at(2000)).toISOString() } })
       expect(await versionAt(store, at(2000))).toBe(3)
@@ -113,7 +114,7 @@ describe('the version at a time', () => {
   it('is one that can be rebuilt', async () => {
     const store = await logWritten(0, 10, 20, 30)
     const table = world.table(store)
-    await writeCheckpoint(table.deps, await table.refresh(), 2, 0)
+    await writeCheckpoint(table.deps, await TableLog.load(table.deps, 2), 0)
     await store.delete([commitPath(0)])
     await expect(versionAt(store, at(19))).rejects.toMatchObject({ details: { earliest: new Date(at(20)).toISOString() } })
     expect(await versionAt(store, at(29))).toBe(2)
