@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { OptimizeResult } from '../../src/index.js'
-import { argument, positiveSize } from '../arguments.js'
+import { argument, nameList, positiveSize } from '../arguments.js'
 import type { Context, Run } from '../context.js'
 import type { ExitCode } from '../exit.js'
 import { counted, humanBytes, humanElapsed } from '../output/human.js'
@@ -9,6 +9,7 @@ import { printOutcome } from '../output/outcome.js'
 interface OptimizeFlags {
   readonly where?: string
   readonly targetFileSize?: number
+  readonly zorder?: readonly string[]
 }
 
 export function optimizeCommand(run: Run): Command {
@@ -17,6 +18,11 @@ export function optimizeCommand(run: Run): Command {
     .description('rewrite small files into large ones; rows and answers stay the same')
     .argument('<table>')
     .option('--where <condition>', 'only these partitions')
+    .option(
+      '--zorder <columns>',
+      'order rows along a Z curve through these columns, names separated by commas',
+      argument('--zorder', nameList),
+    )
     .option(
       '--target-file-size <size>',
       'how large files are to become (default: the table’s, else 128MB)',
@@ -37,6 +43,7 @@ async function optimize(context: Context, name: string, flags: OptimizeFlags): P
         await lake.table(name).optimize({
           where: flags.where,
           targetFileSizeBytes: flags.targetFileSize,
+          zorderBy: flags.zorder,
           signal: context.signal,
           onProgress: bar.show,
         }),

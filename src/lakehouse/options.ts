@@ -166,6 +166,10 @@ export interface OptimizeOptions {
   readonly where?: string | undefined
   /** In bytes. @defaultValue the table's `delta.targetFileSize`, else 128 MiB */
   readonly targetFileSizeBytes?: number | undefined
+  /** Columns (fields of structs with dots) by which all rows of each partition are ordered along a Z curve, so that conditions on any of them skip files. */
+  readonly zorderBy?: readonly string[] | undefined
+  /** Rewrite the files with deletion vectors instead, whatever their size, so that deleted rows are gone from the newest version. @defaultValue false */
+  readonly purge?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }

@@ -5,6 +5,7 @@ import { parseType } from '../protocol/type-text.js'
 import { momentOf } from '../sql/planner.js'
 import type { Statement } from '../sql/statement.js'
 import type { CreateTable } from '../sql/statements/create.js'
+import type { Optimize } from '../sql/statements/maintenance.js'
 import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
 import { checkpoint } from '../table/checkpoint.js'
@@ -123,12 +124,18 @@ export async function runStatement(
       const table = await existing(host, statement.table)
       return showCreateTable(host, nameIn(statement.table) ?? table.uri, await table.snapshot())
     }
+    case 'reorg':
     case 'optimize': {
-      checkOptimize(statement)
+      if (statement.kind === 'optimize') checkOptimize(statement)
       await existing(host, statement.table)
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is optimized by its name, not by location')
-      const result = await catalog.table(await canonical(catalog, name)).optimize({ where: statement.where, signal, onProgress })
+      const result = await catalog.table(await canonical(catalog, name)).optimize({
+        where: statement.where,
+        ...(statement.kind === 'reorg' ? { purge: true } : zorderOf(statement)),
+        signal,
+        onProgress,
+      })
       return one(host, {
         version: ['BIGINT', result.version],
         files_added: ['BIGINT', result.filesAdded],
@@ -272,6 +279,10 @@ async function createTableAs(
   } finally {
     ready.release(false)
   }
+}
+
+function zorderOf({ zorderBy }: Optimize): Pick<OptimizeOptions, 'zorderBy'> {
+  return zorderBy.length === 0 ? {} : { zorderBy: zorderBy.map((path) => path.join('.')) }
 }
 
 async function existing(host: TableHost, name: TableName): Promise<DeltaTable> {

@@ -242,6 +242,8 @@ export class Table {
     const result = await compact(this.delta, this.host.engines.source, {
       condition,
       targetFileSizeBytes: options.targetFileSizeBytes,
+      zorderBy: options.zorderBy?.map((column) => column.split('.')),
+      purge: options.purge,
       signal: options.signal,
       onProgress: (done, total) => options.onProgress?.({ phase: 'optimize', done, total, unit: 'files' }),
     })

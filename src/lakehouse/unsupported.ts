@@ -7,7 +7,6 @@ import type { Optimize } from '../sql/statements/maintenance.js'
 const WITHOUT_EXECUTOR = {
   convert: 'CONVERT TO DELTA',
   merge: 'MERGE INTO',
-  reorg: 'REORG TABLE',
   generate: 'GENERATE',
 } as const
 
@@ -34,9 +33,8 @@ export function checkInsert({ withSchemaEvolution }: Insert): void {
 }
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
-export function checkOptimize({ full, zorderBy }: Optimize): void {
+export function checkOptimize({ full }: Optimize): void {
   if (full) throw unsupported('OPTIMIZE … FULL')
-  if (zorderBy.length > 0) throw unsupported('ZORDER BY')
 }
 
 function unsupported(what: string, hint?: string): DeltaError {

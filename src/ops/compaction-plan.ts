@@ -17,6 +17,24 @@ export interface CompactionCandidate {
  */
 export function planCompaction<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
   assert(outputBytesMax > 0, 'compaction aims at files with bytes')
+  const isLeft = (file: T) => file.sizeBytes >= outputBytesMax * FULL && !isWorn(file)
+  return byPartition(files)
+    .flatMap((group) =>
+      bins(
+        group.filter((file) => !isLeft(file)),
+        outputBytesMax,
+      ),
+    )
+    .filter((bin) => bin.length > 1 || bin.some(isWorn))
+}
+
+/** Groups all files for rewriting as `planCompaction` does some. Pure. */
+export function planRewrite<T extends CompactionCandidate>(files: readonly T[], outputBytesMax: number): T[][] {
+  return byPartition(files).flatMap((group) => bins(group, outputBytesMax))
+}
+
+/** The files of each partition, in the order given. */
+export function byPartition<T extends CompactionCandidate>(files: readonly T[]): T[][] {
   const partitions = new Map<string, T[]>()
   for (const file of files) {
     const key = JSON.stringify(Object.entries(file.partitionValues).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -25,8 +43,6 @@ export function planCompaction<T extends CompactionCandidate>(files: readonly T[
     else partitions.set(key, [file])
   }
   return [...partitions.values()]
-    .flatMap((group) => bins(group, outputBytesMax))
-    .filter((bin) => bin.length > 1 || bin.some(isWorn))
 }
 
 /** Files at three quarters of the aim are as good as full: rewriting them gains little. */
@@ -44,7 +60,6 @@ function bins<T extends CompactionCandidate>(files: readonly T[], outputBytesMax
   let bytes = 0
   for (const file of files) {
     const left = file.sizeBytes * (1 - (file.deletedShare ?? 0))
-    if (file.sizeBytes >= outputBytesMax * FULL && !isWorn(file)) continue
     if (bytes + left > outputBytesMax && bin.length > 0) {
       found.push(bin)
       bin = []

@@ -1,17 +1,23 @@
 import { assert } from '../base/errors.js'
 import type { AddFile } from '../protocol/actions.js'
+import type { Operation } from '../table/commit-info.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import { tombstoneOf } from '../table/tombstone.js'
-import { planCompaction } from './compaction-plan.js'
+import { byPartition, planCompaction, planRewrite } from './compaction-plan.js'
+import { stageOrdered, type ZOrder, zorder } from './zorder.js'
 
 export interface CompactionRequest {
   /** A condition over the files relation; only files for which it may hold are rewritten. */
   readonly condition?: string | undefined
   readonly targetFileSizeBytes?: number | undefined
+  /** Columns by which rows are ordered along a Z curve, over all files of each partition. */
+  readonly zorderBy?: readonly (readonly string[])[] | undefined
+  /** Rewrite the files that have deletion vectors, whatever their size, and no others. @defaultValue false */
+  readonly purge?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   /** Called after each group of files. */
   readonly onProgress?: ((filesDone: number, filesTotal: number) => void) | undefined
@@ -34,10 +40,14 @@ interface Rewrite {
 }
 
 /**
- * OPTIMIZE: rewrites small files into larger ones, and files of which many rows are deleted without those, one group at a time, in one commit that changes no row.
+ * OPTIMIZE: rewrites small files into larger ones, and files of which many rows are deleted without those, one group at a time,
+ * in one commit that changes no row. With `zorderBy`, all files of each partition become files that are near in each of the columns, so
+ * that a condition on any of them skips files. With `purge` it is REORG: deleted rows leave the files.
  *
  * Appends beside it never conflict. When somebody else removed a file of a group meanwhile, that group is given up and
  * the others are committed.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID` for columns that rows cannot be ordered by.
  */
 export async function compact(table: DeltaTable, source: FileSource, request: CompactionRequest = {}): Promise<CompactionResult> {
   const { signal } = request
@@ -46,12 +56,13 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   const target = request.targetFileSizeBytes ?? snapshot.properties.targetFileSizeBytes
   const { files } = await snapshot.files(request.condition, { signal })
   const candidates = files.map((file) => ({ ...file, deletedShare: deletedShare(file) }))
-  const groups: SnapshotFile[][] = planCompaction(candidates, target)
+  const order = request.zorderBy && zorder(snapshot, request.zorderBy)
+  const groups: SnapshotFile[][] = planned(candidates, target, request)
   const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
   let rewrites: Rewrite[] = []
   for (const inputs of groups) {
     signal?.throwIfAborted()
-    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, signal) })
+    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, order && { order, target }, signal) })
     request.onProgress?.(
       rewrites.reduce((sum, done) => sum + done.inputs.length, 0),
       filesTotal,
@@ -60,7 +71,7 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   let filesConflicted = 0
   let attempts = 0
   while (rewrites.length > 0) {
-    const outcome = await commit(table, snapshot, rewrites, target, signal)
+    const outcome = await commit(table, snapshot, rewrites, request, signal)
     attempts += outcome.attempts
     if (outcome.kind === 'committed') return summary(outcome.version, rewrites, filesConflicted, attempts, table)
     const gone = new Set(outcome.conflict.subjects)
@@ -74,6 +85,18 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   return summary((await table.snapshot({}, { signal })).version, [], filesConflicted, attempts, table)
 }
 
+type Candidate = SnapshotFile & { readonly deletedShare: number }
+
+function planned(files: readonly Candidate[], target: number, { zorderBy, purge }: CompactionRequest): Candidate[][] {
+  if (zorderBy) return byPartition(files)
+  return purge
+    ? planRewrite(
+        files.filter((file) => file.deletionVector),
+        target,
+      )
+    : planCompaction(files, target)
+}
+
 function deletedShare({ deletionVector, physicalRows }: SnapshotFile): number {
   if (!deletionVector) return 0
   return physicalRows ? deletionVector.cardinality / physicalRows : 1
@@ -84,17 +107,20 @@ async function rewrite(
   source: FileSource,
   snapshot: Snapshot,
   inputs: readonly SnapshotFile[],
+  ordered: { readonly order: ZOrder; readonly target: number } | undefined,
   signal: AbortSignal | undefined,
-) {
+): Promise<readonly AddFile[]> {
   const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
   try {
     const query = scanSql(
       { fields: snapshot.schema.fields, partitionColumns: snapshot.partitionColumns, mapping: snapshot.mapping },
       held.files,
     )
-    const staged = await table.deps.database.use((connection) =>
-      stageFiles(table.deps, connection, query, snapshot, { signal, dataChange: false, codec: 'zstd' }),
-    )
+    const options = { signal, dataChange: false, codec: 'zstd' } as const
+    const files = Math.ceil(sum(inputs.map((file) => file.sizeBytes)) / (ordered?.target ?? 1))
+    const staged = ordered
+      ? await stageOrdered(table.deps, query, ordered.order, files, snapshot, options)
+      : await table.deps.database.use((connection) => stageFiles(table.deps, connection, query, snapshot, options))
     const rowsBefore = inputs.every((file) => file.rows !== undefined)
       ? inputs.reduce((sum, file) => sum + (file.rows ?? 0), 0)
       : undefined
@@ -112,7 +138,7 @@ async function commit(
   table: DeltaTable,
   snapshot: Snapshot,
   rewrites: readonly Rewrite[],
-  target: number,
+  request: CompactionRequest,
   signal: AbortSignal | undefined,
 ) {
   const transaction = await table.transaction(snapshot, { signal })
@@ -122,16 +148,32 @@ async function commit(
     .remove(inputs.map((file) => tombstoneOf(file, table.deps.clock.now(), false)))
     .add(adds)
     .describe({
-      name: 'OPTIMIZE',
-      parameters: { predicate: '[]', zOrderBy: '[]', targetFileSize: String(target) },
+      ...described(request),
       metrics: {
         numRemovedFiles: inputs.length,
         numRemovedBytes: sum(inputs.map((file) => file.sizeBytes)),
+        numDeletionVectorsRemoved: inputs.filter((file) => file.deletionVector).length,
         numAddedFiles: adds.length,
         numAddedBytes: sum(adds.map((file) => file.size)),
+        ...spread(adds.map((file) => file.size)),
       },
     })
     .commit({ signal })
+}
+
+/** As Spark writes it. */
+function described({ condition, zorderBy = [], purge }: CompactionRequest): Pick<Operation, 'name' | 'parameters'> {
+  const predicate = JSON.stringify(condition === undefined ? [] : [condition])
+  if (purge) return { name: 'REORG', parameters: { predicate, applyPurge: true } }
+  const zOrderBy = JSON.stringify(zorderBy.map((path) => path.join('.')))
+  return { name: 'OPTIMIZE', parameters: { predicate, zOrderBy, clusterBy: '[]', auto: false } }
+}
+
+/** How large the files are, from the smallest to the largest. */
+function spread(sizes: readonly number[]): Readonly<Record<string, number>> {
+  const sorted = sizes.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
+  return { minFileSize: at(0), p25FileSize: at(0.25), p50FileSize: at(0.5), p75FileSize: at(0.75), maxFileSize: at(1) }
 }
 
 function summary(

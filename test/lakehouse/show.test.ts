@@ -119,7 +119,7 @@ describe('statements and clauses that nothing carries out', () => {
     'CREATE TABLE u (a INT, CONSTRAINT c CHECK (a > 0))',
     "CREATE TABLE u (a INT) LOCATION '/x'",
     'INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1',
-    'OPTIMIZE t ZORDER BY (a)',
+    'OPTIMIZE t FULL',
     'GENERATE symlink_format_manifest FOR TABLE t',
   ])('%s is answered with its name, and changes nothing', async (statement) => {
     await expect(lake.sql(statement)).rejects.toMatchObject({ code: 'STATEMENT_UNSUPPORTED' })
