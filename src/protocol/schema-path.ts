@@ -13,11 +13,18 @@ export type FieldPath = readonly string[]
  * @throws {DeltaError} `SCHEMA_MISMATCH` when the schema has no such place.
  */
 export function resolvePath(schema: StructType, path: FieldPath): FieldPath {
+  const found = knownPath(schema, path)
+  if (!found) throw missing(path)
+  return found
+}
+
+/** The path in the schema's own letter case; `undefined` when the schema has no such place. */
+export function knownPath(schema: StructType, path: FieldPath): FieldPath | undefined {
   const found: string[] = []
   let type: DataType = schema
   for (const part of path) {
     const step = stepInto(type, part)
-    if (!step) throw missing(path)
+    if (!step) return undefined
     found.push(step.name)
     type = step.type
   }

@@ -16,10 +16,22 @@ export function leafKey(path: readonly string[]): string {
   return JSON.stringify(path)
 }
 
+/** Which statistics a table keeps of its files. */
+export interface StatsScope {
+  /** How many leaves have statistics, from the first; -1 is all. */
+  readonly columnsMax: number
+  /** The columns that have them instead, as paths of files; a struct stands for all that is in it. */
+  readonly columns?: readonly (readonly string[])[] | undefined
+  /** Characters of a text that bounds keep. @defaultValue 32 */
+  readonly prefixLength?: number | undefined
+  /** Says that bounds and counts are those of the rows: wanted in tables whose files may lose rows to deletion vectors. */
+  readonly tight?: boolean | undefined
+}
+
 const STRING_PREFIX = 32
 
 /**
- * Renders `add.stats` for the first `columnsMax` leaves (-1: all).
+ * Renders `add.stats` for the leaves that `scope` chooses.
  *
  * The text is built by hand because numbers must keep all their digits (64-bit integers, decimals). Bounds that cannot
  * be told truthfully are left out: a column with NaN has none, as readers disagree on whether bounds cover NaN.
@@ -30,22 +42,28 @@ export function formatStats(
   fields: readonly StructField[],
   numRecords: number,
   statistics: FileStatistics,
-  columnsMax: number,
+  scope: StatsScope,
 ): string {
-  const all = leaves(fields)
-  const chosen = columnsMax < 0 ? all : all.slice(0, columnsMax)
+  const chosen = chosenLeaves(leaves(fields), scope)
+  const prefix = scope.prefixLength ?? STRING_PREFIX
   const tree = (render: (leaf: Leaf, stats: ColumnStatistics) => string | undefined) =>
     nest(chosen.map((leaf) => [leaf.path, render(leaf, statistics.get(leafKey(leaf.path)) ?? {})]))
   const parts = [
     `"numRecords":${numRecords}`,
-    `"minValues":${tree((leaf, stats) => bound(leaf.type, stats, 'min'))}`,
-    `"maxValues":${tree((leaf, stats) => bound(leaf.type, stats, 'max'))}`,
+    `"minValues":${tree((leaf, stats) => bound(leaf.type, stats, 'min', prefix))}`,
+    `"maxValues":${tree((leaf, stats) => bound(leaf.type, stats, 'max', prefix))}`,
     `"nullCount":${tree((_, stats) => (stats.nullCount === undefined ? undefined : String(stats.nullCount)))}`,
+    ...(scope.tight ? ['"tightBounds":true'] : []),
   ]
   return `{${parts.join(',')}}`
 }
 
-function bound(type: DataType, stats: ColumnStatistics, side: 'min' | 'max'): string | undefined {
+function chosenLeaves(all: readonly Leaf[], { columns, columnsMax }: StatsScope): readonly Leaf[] {
+  if (columns) return all.filter(({ path }) => columns.some((column) => column.every((part, index) => part === path[index])))
+  return columnsMax < 0 ? all : all.slice(0, columnsMax)
+}
+
+function bound(type: DataType, stats: ColumnStatistics, side: 'min' | 'max', prefix: number): string | undefined {
   const text = stats[side]
   if (text === undefined || stats.hasNan || typeof type !== 'string') return undefined
   if (type.startsWith('decimal')) return /^-?\d+(\.\d+)?$/.test(text) ? text : undefined
@@ -59,7 +77,7 @@ function bound(type: DataType, stats: ColumnStatistics, side: 'min' | 'max'): st
     case 'double':
       return floating(text, side)
     case 'string':
-      return jsonOf(side === 'min' ? truncateMin(text) : truncateMax(text))
+      return jsonOf(side === 'min' ? truncateMin(text, prefix) : truncateMax(text, prefix))
     case 'date':
       return /^\d{4}-\d{2}-\d{2}$/.test(text) ? jsonOf(text) : undefined
     case 'timestamp':
@@ -90,9 +108,9 @@ function jsonNumber(text: string): string {
   return /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(text) ? text : String(Number(text))
 }
 
-/** At most 32 characters: a prefix sorts before, so it bounds from below. */
-export function truncateMin(text: string): string {
-  return [...take(text, STRING_PREFIX)].join('')
+/** At most `prefix` characters: a prefix sorts before, so it bounds from below. */
+export function truncateMin(text: string, prefix = STRING_PREFIX): string {
+  return [...take(text, prefix)].join('')
 }
 
 /**
@@ -100,10 +118,10 @@ export function truncateMin(text: string): string {
  *
  * @returns `undefined` when there is no such string.
  */
-export function truncateMax(text: string): string | undefined {
-  const characters = [...take(text, 2 * STRING_PREFIX + 1)]
-  if (characters.length <= STRING_PREFIX) return text
-  for (let cut = STRING_PREFIX; cut < characters.length && cut < 2 * STRING_PREFIX; cut++) {
+export function truncateMax(text: string, prefix = STRING_PREFIX): string | undefined {
+  const characters = [...take(text, 2 * prefix + 1)]
+  if (characters.length <= prefix) return text
+  for (let cut = prefix; cut < characters.length && cut < 2 * prefix; cut++) {
     const next = characters[cut]?.codePointAt(0) ?? 0
     if (next < 0x7f) return `${characters.slice(0, cut).join('')}\u007f`
     if (next < 0x10ffff) return `${characters.slice(0, cut).join('')}\u{10ffff}`

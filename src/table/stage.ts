@@ -3,12 +3,13 @@ import type { Connection, Parameters } from '../engine/database.js'
 import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
 import { ident } from '../engine/sql-text.js'
 import type { AddFile } from '../protocol/actions.js'
-import { type MappingMode, physicalColumns, physicalField, physicalName } from '../protocol/column-mapping.js'
+import { type MappingMode, physicalColumns, physicalField, physicalName, physicalPath } from '../protocol/column-mapping.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
 import { mentions, type StructField, type StructType } from '../protocol/schema.js'
-import { formatStats, leafKey } from '../protocol/stats.js'
+import { knownPath } from '../protocol/schema-path.js'
+import { formatStats, leafKey, type StatsScope } from '../protocol/stats.js'
 import { fieldIdsOf, storedSql } from './column-sql.js'
 import type { TableDependencies } from './delta-table.js'
 import { markFresh } from './fresh-files.js'
@@ -163,8 +164,21 @@ async function store(
     size: file.sizeBytes,
     modificationTime: deps.clock.now(),
     dataChange: options.dataChange ?? true,
-    stats: formatStats(fields, file.rows, file.statistics, target.properties.dataSkippingNumIndexedCols),
+    stats: formatStats(fields, file.rows, file.statistics, statsScope(target)),
   })
+}
+
+function statsScope({ schema, properties, mapping = 'none' }: StageTarget): StatsScope {
+  const named = properties.dataSkippingStatsColumns?.flatMap((path) => {
+    const found = knownPath(schema, path)
+    return found ? [physicalPath(schema, found, mapping)] : []
+  })
+  return {
+    columnsMax: properties.dataSkippingNumIndexedCols,
+    columns: named,
+    prefixLength: properties.dataSkippingStringPrefixLength,
+    tight: properties.deletionVectors,
+  }
 }
 
 /** The writer counted NULLs on its way, so the check costs no pass of its own. */

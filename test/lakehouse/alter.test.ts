@@ -158,4 +158,21 @@ describe('ALTER TABLE', () => {
       { more: null, id: 2 },
     ])
   })
+
+  it('decides which statistics new files have, through renames too', async () => {
+    const t = await create('id INT, name STRING, s STRUCT<x: INT, y: STRING>', mapped)
+    await run(`ALTER TABLE ${t} SET TBLPROPERTIES ('delta.dataSkippingStatsColumns' = 'NAME, s.y')`)
+    await run(`ALTER TABLE ${t} SET TBLPROPERTIES ('delta.dataSkippingStringPrefixLength' = '2')`)
+    await run(`ALTER TABLE ${t} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')`)
+    await run(`ALTER TABLE ${t} RENAME COLUMN s.y TO "z z"`)
+    await run(`INSERT INTO ${t} VALUES (1, 'abc', {'x': 1, 'z z': 'def'})`)
+    const [file] = await (await lake.table(t).snapshot()).files()
+    const stats = JSON.parse(file?.stats ?? '{}')
+    expect(Object.values(stats.minValues)).toEqual([
+      'ab',
+      { [Object.keys(Object.values(stats.minValues)[1] as object)[0] ?? '']: 'de' },
+    ])
+    expect(stats.tightBounds).toBe(true)
+    expect(await run(`SELECT id FROM ${t} WHERE s."z z" = 'def' AND name > 'ab'`)).toEqual([{ id: 1 }])
+  })
 })

@@ -58,7 +58,7 @@ describe('string bounds', () => {
 })
 
 function statsOf(type: DataType, column: ColumnStatistics) {
-  return formatStats([field('c', type)], 3, new Map([[leafKey(['c']), column]]), 32)
+  return formatStats([field('c', type)], 3, new Map([[leafKey(['c']), column]]), { columnsMax: 32 })
 }
 
 describe('statistics', () => {
@@ -119,9 +119,31 @@ describe('statistics', () => {
     const fields = [field('a', 'long'), field('s', inner), field('z', 'long')]
     const column = { min: '1', max: '2', nullCount: 0 }
     const statistics = new Map([['a'], ['s', 'x'], ['s', 'y "q"'], ['z']].map((path) => [leafKey(path), column] as const))
-    expect(JSON.parse(formatStats(fields, 1, statistics, -1)).maxValues).toEqual({ a: 2, s: { x: 2, 'y "q"': '2' }, z: 2 })
-    expect(JSON.parse(formatStats(fields, 1, statistics, 2)).maxValues).toEqual({ a: 2, s: { x: 2 } })
-    expect(JSON.parse(formatStats(fields, 1, statistics, 0)).nullCount).toEqual({})
+    expect(JSON.parse(formatStats(fields, 1, statistics, { columnsMax: -1 })).maxValues).toEqual({
+      a: 2,
+      s: { x: 2, 'y "q"': '2' },
+      z: 2,
+    })
+    expect(JSON.parse(formatStats(fields, 1, statistics, { columnsMax: 2 })).maxValues).toEqual({ a: 2, s: { x: 2 } })
+    expect(JSON.parse(formatStats(fields, 1, statistics, { columnsMax: 0 })).nullCount).toEqual({})
+  })
+
+  it('are of the columns that the table names, before any number, with texts as long as it says', () => {
+    const inner: DataType = { type: 'struct', fields: [field('x', 'long'), field('y', 'string')] }
+    const fields = [field('a', 'string'), field('s', inner), field('z', 'string')]
+    const column = { min: 'abcdef', max: 'abcdef', nullCount: 0 }
+    const statistics = new Map([['a'], ['s', 'x'], ['s', 'y'], ['z']].map((path) => [leafKey(path), column] as const))
+    const scope = { columnsMax: 0, columns: [['s'], ['z']], prefixLength: 3, tight: true }
+    expect(JSON.parse(formatStats(fields, 1, statistics, scope))).toEqual({
+      numRecords: 1,
+      minValues: { s: { y: 'abc' }, z: 'abc' },
+      maxValues: { s: { y: 'abc\u007f' }, z: 'abc\u007f' },
+      nullCount: { s: { x: 0, y: 0 }, z: 0 },
+      tightBounds: true,
+    })
+    expect(JSON.parse(formatStats(fields, 1, statistics, { columnsMax: -1, columns: [['s', 'x']] })).nullCount).toEqual({
+      s: { x: 0 },
+    })
   })
 
   it('are JSON, whatever the strings are', () => {
