@@ -6,6 +6,7 @@ import { stageChanges } from './change-files.js'
 import { type ChangeOutcome, changeResult, metricsOf } from './change-result.js'
 import { FoundRows, type RowQuery } from './found-rows.js'
 import { marksRows, type TakenOut, takeOut, takeOutFiles } from './take-out.js'
+import { vectorRebase } from './vector-rebase.js'
 
 export interface DeleteRequest {
   /** Selects the rows; `undefined` for all. */
@@ -48,6 +49,7 @@ export async function deleteRows(
     const changes = isTold ? await stageChanges(context, found, (rows) => [{ kind: 'delete', rows }]) : []
     transaction.addChangeFiles(changes).readWhere(request.readsWhole ? 'TRUE' : query.condition)
     transaction.readFiles(found.files.map(({ file }) => file))
+    if (!request.readsWhole) transaction.rebaseVectors(vectorRebase(table, signal))
     return await commitDelete(table, transaction, taken, changes.length, request, startedAtMs)
   } finally {
     await found.remove()

@@ -12,6 +12,7 @@ import type { DeleteRequest } from './delete.js'
 import { FoundRows, type RowQuery } from './found-rows.js'
 import { keptRowIds } from './kept-row-ids.js'
 import { takeOut } from './take-out.js'
+import { vectorRebase } from './vector-rebase.js'
 
 export interface UpdateRequest extends Omit<DeleteRequest, 'query'> {
   /** Selects the rows, and gives their new values. */
@@ -67,6 +68,7 @@ export async function updateRows(
       bytesAdded: taken.tally.bytesAdded + staged.bytes,
     }
     if (taken.removes.length === 0) return { ...result, version: snapshot.version, attempts: 0 }
+    if (!request.readsWhole) transaction.rebaseVectors(vectorRebase(table, signal))
     const outcome = await transaction
       .remove(taken.removes)
       .add([...taken.adds, ...staged.adds])

@@ -60,6 +60,16 @@ export class RowBitmap {
     for (const [key, bucket] of other.buckets) this.bucket(key).orInPlace(bucket)
   }
 
+  /** Leaves out the rows of another set. */
+  minus(other: RowBitmap): void {
+    for (const [key, bucket] of other.buckets) {
+      const own = this.buckets.get(key)
+      if (!own?.andNotInPlace(bucket).isEmpty) continue
+      own.dispose()
+      this.buckets.delete(key)
+    }
+  }
+
   /** The rows, ascending. */
   rows(): BigInt64Array {
     if (this.size > ROWS_MAX) throw new RangeError(`more than ${ROWS_MAX} rows`)

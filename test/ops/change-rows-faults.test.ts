@@ -5,9 +5,9 @@ import { deleteRows } from '../../src/ops/delete.js'
 import type { RowQuery } from '../../src/ops/found-rows.js'
 import { updateRows } from '../../src/ops/update.js'
 import type { DeltaTable } from '../../src/table/delta-table.js'
-import { scanSql } from '../../src/table/scan-sql.js'
 import type { Snapshot } from '../../src/table/snapshot.js'
 import { sweepFaults } from '../support/fault-sweep.js'
+import { withRows } from '../support/row-query.js'
 import { createTable, ndjson, openWorld } from '../support/world.js'
 
 const world = await openWorld()
@@ -26,35 +26,14 @@ async function prepare(table: DeltaTable, deletionVectors: boolean): Promise<voi
   }
 }
 
-/** Runs `work` with a query for the rows that a condition selects. */
-async function withRows(
+async function changing(
   table: DeltaTable,
-  columns: string,
-  where: string,
+  rows: Parameters<typeof withRows>[3],
   work: (snapshot: Snapshot, query: RowQuery) => Promise<unknown>,
 ): Promise<void> {
   const snapshot = await table.snapshot()
-  const { files } = await snapshot.files()
-  const held = await world.source.open(table.deps.store, files, snapshot, undefined)
-  const session = await world.database.session()
-  try {
-    const { schema, partitionColumns, mapping } = snapshot
-    const scan = scanSql({ fields: schema.fields, partitionColumns, mapping, address: true }, held.files)
-    await work(snapshot, {
-      snapshot,
-      session,
-      text: `SELECT ${columns} FROM (${scan}) WHERE ${where}`,
-      params: undefined,
-      condition: 'TRUE',
-      files: new Map(files.map((file, at) => [held.files[at]?.localFile ?? '', file])),
-    })
-  } finally {
-    session.close()
-    held.release()
-  }
+  await withRows(world, table, snapshot, rows, async (query) => work(snapshot, query))
 }
-
-const ADDRESS = '"__file", "__row"'
 
 describe.each([true, false])('a statement on rows (deletion vectors: %s)', (vectors) => {
   const common = { predicate: undefined, readsWhole: false }
@@ -63,7 +42,7 @@ describe.each([true, false])('a statement on rows (deletion vectors: %s)', (vect
     await sweepFaults(world, {
       prepare: (table) => prepare(table, vectors),
       run: (table) =>
-        withRows(table, ADDRESS, 'id IN (2, 4)', (snapshot, query) =>
+        changing(table, { where: 'id IN (2, 4)' }, (snapshot, query) =>
           deleteRows(table, world.source, snapshot, { ...common, query }),
         ),
       repeatable: true,
@@ -74,7 +53,7 @@ describe.each([true, false])('a statement on rows (deletion vectors: %s)', (vect
     await sweepFaults(world, {
       prepare: (table) => prepare(table, vectors),
       run: (table) =>
-        withRows(table, `${ADDRESS}, 'new' AS fresh`, `id IN (2, 4) AND v = 'old'`, (snapshot, query) => {
+        changing(table, { columns: [`'new' AS fresh`], where: `id IN (2, 4) AND v = 'old'` }, (snapshot, query) => {
           const values = new Map([['v', 'fresh']])
           return updateRows(table, world.source, snapshot, { ...common, query, values, defaults: new Set() })
         }),

@@ -73,6 +73,23 @@ describe('a bitmap of rows', () => {
     )
   })
 
+  it('has none of the rows of another that it leaves out', () => {
+    fc.assert(
+      fc.property(rowSet, rowSet, (some, others) =>
+        with_(bitmapOf([...some, ...others]), (bitmap) =>
+          with_(bitmapOf(others), (other) => {
+            bitmap.minus(other)
+            const gone = new Set(others)
+            const left = ascending(some.filter((row) => !gone.has(row)))
+            expect(parsed(bitmap.serialize())).toEqual(left)
+            expect(bitmap.size).toBe(left.length)
+          }),
+        ),
+      ),
+      { numRuns: 40 },
+    )
+  })
+
   it('writes the portable form', () => {
     expect(Buffer.from(serialized([0n, 9n])).toString('hex')).toBe(
       'd1d339640100000000000000000000003a30000001000000000001001000000000000900',
