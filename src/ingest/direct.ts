@@ -29,7 +29,7 @@ export async function writeDirectly(
   const fields = await inputFields(connection, snapshot.schema)
   const attempt = async (query: string) => {
     try {
-      return await stageWhole(deps, connection, query, snapshot, (rows) => rows === lines, { signal })
+      return await stageWhole(deps, connection, query, snapshot, (rows) => rows === lines, { signal, identityMarks: new Map() })
     } catch (error) {
       if (isDeltaError(error, 'invalid', 'corrupt')) return undefined
       throw error

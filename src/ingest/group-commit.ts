@@ -1,7 +1,9 @@
 import { DeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
+import { identityColumns } from '../protocol/identity.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { withMarks } from '../table/row-numbers.js'
 import { type BatchId, findFirstResult } from './batches.js'
 import {
   type Accepted,
@@ -104,7 +106,8 @@ export class GroupCommit {
   private runGroup(group: readonly Waiting[]): void {
     if (group.length === 0) return
     this.reading++
-    const prepared = this.attempt(group, () => this.prepare(group)).finally(() => {
+    const before = this.committing.run(async () => undefined)
+    const prepared = this.attempt(group, () => this.prepare(group, before)).finally(() => {
       this.reading--
       this.gather()
     })
@@ -141,9 +144,15 @@ export class GroupCommit {
     }
   }
 
-  private async prepare(group: readonly Waiting[]): Promise<Prepared> {
+  /** @param before settles when the groups before this one are committed. */
+  private async prepare(group: readonly Waiting[], before?: Promise<void>): Promise<Prepared> {
     const fresh = await this.withoutReplays(group)
-    const { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
+    let { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
+    if (identityColumns(snapshot.schema).length > 0) {
+      // Numbers go on from the mark that the last commit left.
+      await before
+      snapshot = await this.table.knownSnapshot()
+    }
     const engine = this.table.deps.engineFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
     return engine.use((connection) => readGroup(this.table.deps, connection, snapshot, fresh))
   }
@@ -164,9 +173,13 @@ export class GroupCommit {
         const { batch } = one.waiting.request
         if (batch) transaction.setTransaction({ ...batch, rows: one.rows, rejected: one.rejects.length })
       }
+      const { identityMarks } = prepared
+      const isNumbered = identityMarks !== undefined && identityMarks.size > 0
+      if (isNumbered) transaction.setMetadata(withMarks(prepared.snapshot.metadata, identityMarks))
       const outcome = await transaction.describe(writeOperation(prepared, rows)).commit()
       if (outcome.kind === 'conflict') {
-        if (outcome.conflict.reason === 'sameProducer') return this.again(still)
+        const isOnlyMarks = isNumbered && outcome.conflict.reason === 'metadataChanged'
+        if (outcome.conflict.reason === 'sameProducer' || isOnlyMarks) return this.again(still)
         throw conflictError(this.table.uri, outcome.conflict)
       }
       version = outcome.version

@@ -1,6 +1,7 @@
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
+import type { IdentityMarks } from '../protocol/identity.js'
 import type { TableDependencies } from '../table/delta-table.js'
 import { inputFields } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
@@ -51,6 +52,7 @@ export interface Prepared {
   readonly snapshot: Snapshot
   readonly accepted: readonly Accepted[]
   readonly adds: readonly AddFile[]
+  readonly identityMarks?: IdentityMarks | undefined
 }
 
 /** How many rejected lines an answer shows. */
@@ -106,7 +108,7 @@ async function readDirectly(
     rows: own.endExclusive - own.start,
     rejects: [],
   }))
-  return { snapshot, accepted, adds: written.adds }
+  return { snapshot, accepted, adds: written.adds, identityMarks: written.identityMarks }
 }
 
 /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
@@ -139,22 +141,28 @@ async function write(
   const accepted = taken.map(({ owner, rows, rejects }) => ({ waiting: owner, rows, rejects }))
   if (all === undefined) return { accepted, adds: [] }
   try {
-    return { accepted, adds: (await stageFiles(deps, connection, all, snapshot)).adds }
+    const { adds, identityMarks } = await stageFiles(deps, connection, all, snapshot, { identityMarks: new Map() })
+    return { accepted, adds, identityMarks }
   } catch (error) {
     if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
   }
   const kept: Accepted[] = []
   const adds: AddFile[] = []
+  let identityMarks: IdentityMarks = new Map()
   for (const [index, owned] of taken.entries()) {
     try {
-      if (owned.rows > 0) adds.push(...(await stageFiles(deps, connection, owned.select(), snapshot)).adds)
+      if (owned.rows > 0) {
+        const staged = await stageFiles(deps, connection, owned.select(), snapshot, { identityMarks })
+        adds.push(...staged.adds)
+        identityMarks = staged.identityMarks ?? identityMarks
+      }
       kept.push(...accepted.slice(index, index + 1))
     } catch (error) {
       if (!isDeltaError(error, 'invalid')) throw error
       owned.owner.reject(error)
     }
   }
-  return { accepted: kept, adds }
+  return { accepted: kept, adds, identityMarks }
 }
 
 export function rowsInvalid(rejects: readonly RejectedLine[]): DeltaError {

@@ -1,10 +1,12 @@
 import { DeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
-import { conflictError } from '../table/conflict.js'
+import { conflictError, differOnlyInMarks } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { inputFields } from '../table/row-columns.js'
+import { withMarks } from '../table/row-numbers.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { type StagedFiles, type StageOptions, stageFiles } from '../table/stage.js'
+import type { Transaction } from '../table/transaction.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
@@ -68,7 +70,7 @@ export async function stageInput(
     const staged = await stageRows(connection, readerFor(input, fields), fields, input.format, options.signal)
     try {
       if (staged.rejects.length > 0) throw rowsInvalid(staged.rejects)
-      return await stageFiles(table.deps, connection, staged.select(), snapshot, options)
+      return await stageFiles(table.deps, connection, staged.select(), snapshot, { ...options, identityMarks: new Map() })
     } finally {
       await staged.drop()
     }
@@ -86,10 +88,15 @@ async function loadDirectly(
   if (options.batchRows !== undefined || options.batch || input.format !== 'ndjson') return undefined
   const lines = input.meter ?? (await meterLines(input.files[0] ?? ''))
   if (lines === undefined) return undefined
-  const staged = await writeDirectly(table.deps, connection, input, lines, snapshot, options.signal)
-  if (!staged) return undefined
-  const done = await commitRows(table, staged, undefined, { signal: options.signal })
-  options.onProgress?.(staged.rows, staged.rows)
+  const done = await commitRows(
+    table,
+    snapshot,
+    (base) => writeDirectly(table.deps, connection, input, lines, base, options.signal),
+    undefined,
+    { signal: options.signal },
+  )
+  if (!done) return undefined
+  options.onProgress?.(done.rowsAdded, done.rowsAdded)
   return { ...done, version: done.version ?? snapshot.version, rowsRejected: 0, rejects: [] }
 }
 
@@ -126,8 +133,10 @@ async function commitStaged(
       areRejectsKept = true
       const range = { start: start + firstLine, endExclusive: Math.min(start + step, places) + firstLine }
       const rejected = staged.rejectedIn(range)
-      const files = await stageFiles(table.deps, connection, staged.selectRange(range), snapshot, { signal: options.signal })
-      done = await commitRows(table, files, batch && { ...batch, rejected }, { signal: options.signal })
+      const { signal } = options
+      const stage = (base: Snapshot) =>
+        stageFiles(table.deps, connection, staged.selectRange(range), base, { signal, identityMarks: new Map() })
+      done = await commitRows(table, snapshot, stage, batch && { ...batch, rejected }, { signal })
     }
     result = {
       ...result,
@@ -172,44 +181,67 @@ export function replayedPart(first: FirstResult | undefined): LoadedPart | undef
 
 export interface CommitRowsOptions {
   readonly signal?: AbortSignal | undefined
-  /** What the rows were made from, where that is the table itself. */
-  readonly read?:
-    | { readonly snapshot: Snapshot; readonly conditions: readonly string[]; readonly files: readonly SnapshotFile[] }
-    | undefined
+  /** What of the snapshot the rows were made from, where that is the table itself. */
+  readonly read?: { readonly conditions: readonly string[]; readonly files: readonly SnapshotFile[] } | undefined
 }
 
+const STAGINGS_MAX = 20
+
 /**
- * Commits staged files as an append; nothing is committed for no rows of no batch. A batch that came in by another way
- * meanwhile is answered as it was there.
+ * Stages rows and commits them as an append; nothing is committed for no rows of no batch. When others took the numbers
+ * that staged rows have, both are done again. A batch that came in by another way meanwhile is answered as it was there.
  *
- * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since the files were staged, or what was read did.
+ * @param snapshot what the rows were read for: they are staged for it, or for a later version that is like it.
+ * @param stage writes the rows, numbered on from a snapshot's marks.
+ * @returns `undefined` when nothing was staged.
+ * @throws {DeltaError} `COMMIT_CONFLICT` when the table's schema changed since `snapshot`, or what was read did.
  */
-export async function commitRows(
+export async function commitRows<Staged extends StagedFiles | undefined>(
   table: DeltaTable,
-  staged: StagedFiles,
+  snapshot: Snapshot,
+  stage: (base: Snapshot) => Promise<Staged>,
   batch: (BatchId & { readonly rejected: number }) | undefined,
-  options: CommitRowsOptions = {},
-): Promise<LoadedPart> {
-  const { signal, read } = options
-  const { adds, rows, bytes } = staged
-  const added = { rowsAdded: rows, filesAdded: adds.length, bytesAdded: bytes, replayed: false }
-  if (rows === 0 && !batch) return { ...added, version: undefined, commits: 0, attempts: 0 }
-  const transaction = await table.transaction(read?.snapshot ?? (await table.knownSnapshot()), { signal })
-  for (const condition of read?.conditions ?? []) transaction.readWhere(condition)
-  if (read) transaction.readFiles(read.files)
-  const { partitionColumns } = transaction.snapshot
+  { signal, read }: CommitRowsOptions = {},
+): Promise<LoadedPart | Extract<Staged, undefined>> {
+  for (let attempts = 0, stagings = 1; ; stagings++) {
+    const base = read ? snapshot : await latestLike(table, snapshot)
+    const staged = await stage(base)
+    if (!staged) return undefined as Extract<Staged, undefined>
+    const { adds, rows, bytes } = staged
+    const added = { rowsAdded: rows, filesAdded: adds.length, bytesAdded: bytes, replayed: false }
+    if (rows === 0 && !batch) return { ...added, version: undefined, commits: 0, attempts: 0 }
+    const transaction = appendStaged(await table.transaction(base, { signal }), staged, batch)
+    for (const condition of read?.conditions ?? []) transaction.readWhere(condition)
+    if (read) transaction.readFiles(read.files)
+    const outcome = await transaction.commit({ signal })
+    attempts += outcome.attempts
+    if (outcome.kind === 'committed') return { ...added, version: outcome.version, commits: 1, attempts }
+    const { conflict } = outcome
+    const first = batch && conflict.reason === 'sameProducer' ? replayedPart(await findFirstResult(table, batch)) : undefined
+    if (first) return first
+    const isNumbered = (staged.identityMarks?.size ?? 0) > 0 && !read
+    const mayStageAgain = isNumbered && conflict.reason === 'metadataChanged' && stagings < STAGINGS_MAX
+    if (!mayStageAgain || (await latestLike(table, snapshot)) === snapshot) throw conflictError(table.uri, conflict)
+  }
+}
+
+/** The newest known version, when rows for a snapshot are rows for it too. */
+async function latestLike(table: DeltaTable, snapshot: Snapshot): Promise<Snapshot> {
+  const known = await table.knownSnapshot()
+  return known.version > snapshot.version && differOnlyInMarks(known, snapshot) ? known : snapshot
+}
+
+function appendStaged(
+  transaction: Transaction,
+  { adds, rows, bytes, identityMarks }: StagedFiles,
+  batch: (BatchId & { readonly rejected: number }) | undefined,
+): Transaction {
+  const { partitionColumns, metadata } = transaction.snapshot
   if (batch) transaction.setTransaction({ appId: batch.appId, version: batch.version, rows, rejected: batch.rejected })
-  const outcome = await transaction
-    .add(adds)
-    .describe({
-      name: 'WRITE',
-      parameters: { mode: 'Append', partitionBy: JSON.stringify(partitionColumns) },
-      metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: bytes },
-    })
-    .commit({ signal })
-  if (outcome.kind === 'committed') return { ...added, version: outcome.version, commits: 1, attempts: outcome.attempts }
-  const { conflict } = outcome
-  const first = batch && conflict.reason === 'sameProducer' ? replayedPart(await findFirstResult(table, batch)) : undefined
-  if (first) return first
-  throw conflictError(table.uri, conflict)
+  if (identityMarks && identityMarks.size > 0) transaction.setMetadata(withMarks(metadata, identityMarks))
+  return transaction.add(adds).describe({
+    name: 'WRITE',
+    parameters: { mode: 'Append', partitionBy: JSON.stringify(partitionColumns) },
+    metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: bytes },
+  })
 }

@@ -4,9 +4,10 @@ import type { Action, DomainMetadata, Metadata, Protocol } from '../protocol/act
 import { clusteringColumns, clusteringDomain } from '../protocol/clustering.js'
 import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, mappingMode } from '../protocol/column-mapping.js'
 import { checkWritable } from '../protocol/features.js'
+import { identityMetadata, identityOf } from '../protocol/identity.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
-import { field, findField, type StructField, type StructType } from '../protocol/schema.js'
+import { type DataType, field, findField, formatSchema, type StructField, type StructType } from '../protocol/schema.js'
 import { checkColumnNames } from '../protocol/schema-change.js'
 import { parseType } from '../protocol/type-text.js'
 import { checkRules } from '../table/check-rules.js'
@@ -62,6 +63,7 @@ export function checkDesign(design: TableDesign, random: Random = systemRandom):
     throw new DeltaError('ARGUMENT_INVALID', 'a partition column is named twice')
   if (partitionColumns.length === fields.length)
     throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column that it is not partitioned by')
+  checkOrigins(fields, partitionColumns)
   const clusterBy = clusteringColumns(schema, design.clusterBy ?? [], partitionColumns)
   const configuration = {
     ...asked.configuration,
@@ -130,7 +132,7 @@ function metadataOf(
     id,
     ...(design.comment === undefined ? {} : { description: design.comment }),
     format: { provider: 'parquet', options: {} },
-    schemaString: JSON.stringify(design.schema),
+    schemaString: formatSchema(design.schema),
     partitionColumns: design.partitionColumns,
     createdTime,
     configuration: design.configuration,
@@ -146,12 +148,42 @@ function constraintProperties(constraints: readonly CheckConstraint[]): Readonly
 }
 
 export function fieldOf(column: ColumnDefinition): StructField {
-  return field(
-    column.name,
-    parseType(column.type),
-    column.nullable ?? true,
-    column.comment === undefined ? {} : { comment: column.comment },
-  )
+  const { name, nullable = true, comment, default: byDefault, generatedAs, identity } = column
+  const { type, limit } = parseColumnType(column.type)
+  return field(name, type, nullable, {
+    ...(comment === undefined ? {} : { comment }),
+    ...(limit === undefined ? {} : { __CHAR_VARCHAR_TYPE_STRING: limit }),
+    ...(byDefault === undefined ? {} : { CURRENT_DEFAULT: byDefault }),
+    ...(generatedAs === undefined ? {} : { 'delta.generationExpression': generatedAs }),
+    ...(identity === undefined
+      ? {}
+      : identityMetadata({
+          start: BigInt(identity.start ?? 1),
+          step: BigInt(identity.step ?? 1),
+          allowExplicitInsert: identity.allowsExplicit ?? false,
+        })),
+  })
+}
+
+/** A type of its own name only as a limit: CHAR and VARCHAR are text. */
+function parseColumnType(text: string): { readonly type: DataType; readonly limit?: string } {
+  const [, name, length] = /^\s*(char|character|varchar)\s*\(\s*(\d+)\s*\)\s*$/i.exec(text) ?? []
+  if (name === undefined || Number(length) === 0) return { type: parseType(text) }
+  return { type: 'string', limit: `${name.toLowerCase() === 'varchar' ? 'varchar' : 'char'}(${Number(length)})` }
+}
+
+/** A value comes from one place, and numbers are of one type. */
+function checkOrigins(fields: readonly StructField[], partitionColumns: readonly string[]): void {
+  const refuse = (column: string, message: string) => new DeltaError('ARGUMENT_INVALID', message, { column })
+  for (const f of fields) {
+    const identity = identityOf(f)
+    const origins = ['CURRENT_DEFAULT', 'delta.generationExpression', 'delta.identity.start'].filter((key) => key in f.metadata)
+    if (origins.length > 1) throw refuse(f.name, 'a column has a default, is generated or numbers rows: one of these')
+    if (!identity) continue
+    if (f.type !== 'long') throw refuse(f.name, 'a column that numbers rows is a BIGINT')
+    if (identity.step === 0n) throw refuse(f.name, 'a column that numbers rows has a step other than 0')
+    if (partitionColumns.includes(f.name)) throw refuse(f.name, 'a table is not partitioned by a column that numbers rows')
+  }
 }
 
 function partitionColumn(schema: StructType, name: string): string {

@@ -4,18 +4,21 @@ import { type BatchId, findFirstResult } from '../ingest/batches.js'
 import { commitRows, type LoadedPart, replayedPart } from '../ingest/load.js'
 import type { TableReads } from '../ops/overwrite.js'
 import type { StructField } from '../protocol/schema.js'
-import type { PartitionValue } from '../sql/statements/insert.js'
+import { fillDefaults, type PartitionValue } from '../sql/statements/insert.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import type { RowRule } from '../table/row-rules.js'
+import { defaultValue, isComputed } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
-import { type StagedFiles, type StageTarget, stageFiles } from '../table/stage.js'
+import { type StagedFiles, type StageOptions, type StageTarget, stageFiles } from '../table/stage.js'
 import type { AppendResult } from './options.js'
 import { type ReadyQuery, type RunContext, type RunRequest, readyQuery } from './query-runner.js'
 import { oneCondition } from './table-snapshot.js'
 
 /** Where the columns of a query go. */
 export interface InsertTarget {
-  /** Without them, the query's columns are the table's, in order. Others get their default or are computed. */
+  /**
+   * Without them, the query's columns are the table's, in order. Others get their default, are computed or numbered; so do
+   * those for which VALUES say DEFAULT.
+   */
   readonly columns?: readonly string[] | undefined
   /** Whether the query's columns go to the table's of the same names. */
   readonly byName?: boolean | undefined
@@ -39,11 +42,11 @@ export async function insertQuery(
   const { snapshot } = await table.transaction(undefined, { signal: request.signal })
   const first = batch && replayedPart(await findFirstResult(table, batch))
   if (first) return insertResult(first, snapshot.version)
-  const { ready, targets, reads } = await readyInsert(context, table, snapshot, target, request)
+  const { ready, targets, open, reads } = await readyInsert(context, table, snapshot, target, request)
   try {
-    const staged = await stageQuery(table, ready, snapshot, targets, request)
-    const read = reads && { ...reads, snapshot }
-    const part = await commitRows(table, staged, batch && { ...batch, rejected: 0 }, { signal: request.signal, read })
+    const { signal } = request
+    const stage = (base: Snapshot) => stageQuery(table, ready, base, targets, { signal, open, identityMarks: new Map() })
+    const part = await commitRows(table, snapshot, stage, batch && { ...batch, rejected: 0 }, { signal, read: reads })
     return insertResult(part, snapshot.version)
   } finally {
     ready.release(false)
@@ -60,12 +63,11 @@ export async function stageQuery(
   ready: ReadyQuery,
   target: StageTarget,
   targets: readonly string[],
-  options: { readonly signal?: AbortSignal | undefined; readonly rules?: readonly RowRule[] | undefined } = {},
+  options: Pick<StageOptions, 'signal' | 'rules' | 'open' | 'identityMarks'> = {},
 ): Promise<StagedFiles> {
-  const { signal, rules } = options
   const given = targets.map((name, index) => `c${index} AS ${ident(name)}`)
   const query = `SELECT ${given.join(', ')} FROM (${ready.plan.text}\n) AS q(${targets.map((_, index) => `c${index}`).join(', ')})`
-  return stageFiles(table.deps, ready.session, query, target, { params: ready.plan.params, signal, rules, given: targets })
+  return stageFiles(table.deps, ready.session, query, target, { ...options, params: ready.plan.params, given: targets })
 }
 
 /** An INSERT's query, ready to run. */
@@ -73,6 +75,8 @@ export interface ReadyInsert {
   readonly ready: ReadyQuery
   /** The table's column for each of the query's. */
   readonly targets: readonly string[]
+  /** Those in which NULL stands for DEFAULT. */
+  readonly open: readonly string[]
   /** What the query reads of the table that it goes to, at the snapshot. */
   readonly reads: TableReads | undefined
 }
@@ -102,18 +106,19 @@ export async function readyInsert(
   const { fields } = snapshot.schema
   const fixed = fixedColumns(fields, snapshot.partitionColumns, partition)
   const values = fixed.map(({ value }) => `, (${oneCondition(value)}\n)`).join('')
-  const text = fixed.length === 0 ? request.text : `SELECT q.*${values} FROM (${request.text}\n) AS q`
+  const asked = fields.filter(({ name }) => fixed.every((one) => one.column !== name))
+  const { text: query, open } = await withDefaults(table, asked, columns, request.text)
+  const text = fixed.length === 0 ? query : `SELECT q.*${values} FROM (${query}\n) AS q`
   const ready = await readyQuery(pinned, { ...request, text })
   try {
     const given = ready.plan.columns.slice(0, ready.plan.columns.length - fixed.length).map(({ name }) => name)
-    const open = fields.filter(({ name }) => fixed.every((one) => one.column !== name))
-    const targets = [...targetColumns(open, byName ? given : columns, given.length), ...fixed.map(({ column }) => column)]
+    const targets = [...targetColumns(asked, byName ? given : columns, given.length), ...fixed.map(({ column }) => column)]
     const ours = ready.plan.tables.flatMap((planned, at) => (own.has(planned.snapshot) ? [{ planned, at }] : []))
     const reads = {
       conditions: ours.map(({ planned }) => planned.condition),
       files: ours.flatMap(({ at }) => ready.selections[at]?.files ?? []),
     }
-    return { ready, targets, reads: ours.length > 0 ? reads : undefined }
+    return { ready, targets, open, reads: ours.length > 0 ? reads : undefined }
   } catch (error) {
     ready.release(false)
     throw error
@@ -138,6 +143,31 @@ export function fixedColumns(
     if (value === undefined) return []
     return { column: fields.find(({ name }) => name === found)?.name ?? found, value }
   })
+}
+
+/** A query without DEFAULT, and the columns in which NULL stands in for it. */
+async function withDefaults(
+  table: DeltaTable,
+  fields: readonly StructField[],
+  columns: readonly string[] | undefined,
+  query: string,
+): Promise<{ readonly text: string; readonly open: readonly string[] }> {
+  const targets = targetColumns(fields, columns, columns?.length ?? fields.length)
+  const used = new Set<number>()
+  fillDefaults(query, (column) => {
+    used.add(column)
+    return 'NULL'
+  })
+  if (used.size === 0) return { text: query, open: [] }
+  const values = new Map<number, string>()
+  const open: string[] = []
+  for (const [index, name] of targets.entries()) {
+    const found = used.has(index) && fields.find((f) => f.name === name)
+    if (!found) continue
+    if (isComputed(found)) open.push(name)
+    else values.set(index, await table.deps.database.use((connection) => defaultValue(connection, found)))
+  }
+  return { text: fillDefaults(query, (column) => values.get(column) ?? 'NULL'), open }
 }
 
 function targetColumns(fields: readonly StructField[], columns: readonly string[] | undefined, given: number): readonly string[] {

@@ -300,12 +300,29 @@ export interface ColumnDefinition {
   /** @defaultValue true */
   readonly nullable?: boolean | undefined
   readonly comment?: string | undefined
+  /** What rows have that do not mention the column, in Spark's SQL. */
+  readonly default?: string | undefined
+  /** What its values are computed by, in Spark's SQL over other columns. */
+  readonly generatedAs?: string | undefined
+  /** Makes the table number its rows in this BIGINT column. */
+  readonly identity?: IdentityDefinition | undefined
+}
+
+export interface IdentityDefinition {
+  /** @defaultValue 1 */
+  readonly start?: bigint | number | undefined
+  /** Other than 0. @defaultValue 1 */
+  readonly step?: bigint | number | undefined
+  /** Whether rows may bring numbers of their own. @defaultValue false */
+  readonly allowsExplicit?: boolean | undefined
 }
 
 export interface CreateTableOptions {
   readonly columns: readonly ColumnDefinition[]
   readonly partitionBy?: readonly string[] | undefined
   readonly properties?: Readonly<Record<string, string>> | undefined
+  /** Conditions that every row satisfies, in Spark's SQL. */
+  readonly constraints?: readonly { readonly name: string; readonly expression: string }[] | undefined
   readonly comment?: string | undefined
   /** Leave a table that is there as it is. @defaultValue false */
   readonly ifNotExists?: boolean | undefined

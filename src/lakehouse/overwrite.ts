@@ -2,6 +2,7 @@ import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { type OverwriteScope, overwrite, type TableReads } from '../ops/overwrite.js'
 import type { Insert } from '../sql/statements/insert.js'
+import { withMarks } from '../table/row-numbers.js'
 import type { RowRule } from '../table/row-rules.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { StagedFiles } from '../table/stage.js'
@@ -36,9 +37,13 @@ export async function overwriteQuery(
   request: RunRequest,
 ): Promise<OverwriteResult> {
   return overwriteRows(context, changed, scope, request.signal, async (snapshot, rules) => {
-    const { ready, targets, reads } = await readyInsert(context, changed.table, snapshot, target, request)
+    const { ready, targets, open, reads } = await readyInsert(context, changed.table, snapshot, target, request)
     try {
-      return { staged: await stageQuery(changed.table, ready, snapshot, targets, { signal: request.signal, rules }), reads }
+      const { signal } = request
+      return {
+        staged: await stageQuery(changed.table, ready, snapshot, targets, { signal, rules, open, identityMarks: new Map() }),
+        reads,
+      }
     } finally {
       ready.release(false)
     }
@@ -64,7 +69,9 @@ export async function overwriteRows(
   const { snapshot } = await table.transaction(undefined, { signal })
   const scope = asked.kind === 'fixed' ? fixedScope(snapshot, asked.partition) : asked
   const done = async (of: OverwriteScope, { staged, reads }: Awaited<ReturnType<typeof stage>>) => {
-    const result = await overwrite(table, context.engines.source, snapshot, staged, of, { signal, reads })
+    const metadata = withMarks(snapshot.metadata, staged.identityMarks)
+    const numbered = metadata === snapshot.metadata ? undefined : metadata
+    const result = await overwrite(table, context.engines.source, snapshot, staged, of, { signal, reads, metadata: numbered })
     return { ...result, elapsedMs: context.clock.now() - startedAtMs }
   }
   if (scope.kind !== 'where') return done(scope, await stage(snapshot, []))

@@ -225,9 +225,10 @@ function changeColumns(result: ChangeRowsResult) {
 }
 
 async function createTable(catalog: Catalog, host: TableHost, statement: CreateTable): Promise<QueryResult> {
-  const { columns, partitionBy, properties, comment, ifNotExists } = statement
+  const { columns, constraints, partitionBy, properties, comment, ifNotExists } = statement
   const { created, version } = await catalog.createTable(await canonical(catalog, catalogName(statement.table)), {
     columns,
+    constraints: constraints.map(({ name, check }) => ({ name, expression: check })),
     partitionBy,
     properties,
     comment,

@@ -16,15 +16,11 @@ export function statementUnsupported({ kind }: { readonly kind: keyof typeof WIT
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that a new table could not live up to. */
 export function checkCreate(statement: CreateTable): void {
-  const { columns, constraints, clusterBy, location, mode } = statement
+  const { clusterBy, location, mode } = statement
   if (mode !== 'create') throw unsupported(mode === 'replace' ? 'REPLACE TABLE' : 'CREATE OR REPLACE TABLE')
-  if (constraints.length > 0) throw unsupported('CONSTRAINT … CHECK')
   if (clusterBy !== undefined && clusterBy.length > 0) throw unsupported('CLUSTER BY')
   if (location !== undefined)
     throw unsupported('LOCATION', 'a table of the lakehouse lies in the folder of its name: leave LOCATION out')
-  if (columns.some((column) => column.default !== undefined)) throw unsupported('DEFAULT values')
-  if (columns.some((column) => column.generatedAs !== undefined || column.identity !== undefined))
-    throw unsupported('GENERATED columns')
 }
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */

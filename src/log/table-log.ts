@@ -6,6 +6,7 @@ import { mappingMode } from '../protocol/column-mapping.js'
 import { type Commit, parseCommit } from '../protocol/commit-file.js'
 import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
+import { withoutIdentityMarks } from '../protocol/identity.js'
 import { commitPath, logFilePath } from '../protocol/log-path.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
@@ -229,7 +230,7 @@ export class TableLog {
     return (
       protocol !== undefined ||
       (metaData !== undefined &&
-        (metaData.schemaString !== before.schemaString ||
+        (withoutIdentityMarks(metaData.schemaString) !== withoutIdentityMarks(before.schemaString) ||
           metaData.partitionColumns.join('\n') !== before.partitionColumns.join('\n') ||
           metaData.configuration[COLUMN_MAPPING] !== before.configuration[COLUMN_MAPPING]))
     )

@@ -3,7 +3,7 @@ import { TableLog } from '../log/table-log.js'
 import { type AddFile, type DomainMetadata, deletionVectorId, type Metadata } from '../protocol/actions.js'
 import { locateDeletionVector } from '../protocol/deletion-vector.js'
 import { protocolFor } from '../protocol/protocol-for.js'
-import { parseSchema, type StructField } from '../protocol/schema.js'
+import { formatSchema, parseSchema, type StructField } from '../protocol/schema.js'
 import { supportedFeatures } from '../protocol/table-features.js'
 import type { StoreOptions } from '../storage/store.js'
 import { conflictError } from '../table/conflict.js'
@@ -144,7 +144,7 @@ function restoredMetadata(now: Snapshot, then: Snapshot): Metadata | undefined {
     ? { ...then.metadata.configuration, [MAX_COLUMN_ID]: String(maxColumnId) }
     : then.metadata.configuration
   const hasMoved = fields.some((field, index) => field !== then.schema.fields[index])
-  const schemaString = hasMoved ? JSON.stringify({ ...then.schema, fields }) : then.metadata.schemaString
+  const schemaString = hasMoved ? formatSchema({ ...then.schema, fields }) : then.metadata.schemaString
   const restored = { ...then.metadata, schemaString, configuration, id: now.metadata.id }
   return describesSame(restored, now.metadata) ? undefined : restored
 }

@@ -36,7 +36,7 @@ export interface StructField {
 export function parseSchema(schemaString: string): StructType {
   let value: StructType
   try {
-    value = JSON.parse(schemaString) as StructType
+    value = JSON.parse(schemaString.replace(LONG_IN_TEXT, '$1"$2"'), asNumber) as StructType
   } catch (cause) {
     throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not JSON', {}, { cause })
   }
@@ -44,6 +44,21 @@ export function parseSchema(schemaString: string): StructType {
     throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not a struct')
   checkNames(value.fields, 'SCHEMA_MALFORMED')
   return value
+}
+
+/** Writes `metaData.schemaString`. */
+export function formatSchema(schema: StructType): string {
+  const text = JSON.stringify(schema, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+  return text.replace(LONG_AS_TEXT, '$1$2')
+}
+
+/** Numbers of identity columns may be larger than JSON's are read as: such ones are held as bigint. */
+const LONG_IN_TEXT = /(?<!\\)("delta\.identity\.(?:start|step|highWaterMark)"\s*:\s*)(-?\d{16,})/g
+const LONG_AS_TEXT = /(?<!\\)("delta\.identity\.(?:start|step|highWaterMark)":)"(-?\d{16,})"/g
+
+function asNumber(key: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !/^delta\.identity\.(start|step|highWaterMark)$/.test(key)) return value
+  return Number.isSafeInteger(Number(value)) ? Number(value) : BigInt(value)
 }
 
 /** Refuses two columns whose names differ only in case. */

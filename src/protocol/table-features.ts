@@ -91,7 +91,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     legacy: { reader: 1, writer: 6 },
     activeWhen: hasColumnKey('delta.identity.start'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'columns that number the rows',
   },
   {

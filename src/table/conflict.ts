@@ -193,6 +193,13 @@ function passesMetadata(ours: Footprint, before: Metadata, after: Metadata): boo
   )
 }
 
+/** Whether two states of a table differ at most in how far its rows are numbered. */
+export function differOnlyInMarks(a: StateBefore, b: StateBefore): boolean {
+  const facts = ({ protocol, metadata: { configuration, ...rest } }: StateBefore) =>
+    JSON.stringify([protocol, canonicalMetadata(rest), Object.entries(configuration).sort()])
+  return (a.metadata === b.metadata && a.protocol === b.protocol) || facts(a) === facts(b)
+}
+
 /** Metadata without the marks up to which identity values were given out: those are of other columns' writers. */
 function canonicalMetadata({ schemaString, ...rest }: Omit<Metadata, 'configuration'>): string {
   const schema: unknown = JSON.parse(schemaString, (key, value: unknown) =>

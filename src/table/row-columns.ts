@@ -2,6 +2,7 @@ import type { Connection } from '../engine/database.js'
 import { sparkExpression } from '../engine/spark-expression.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
+import { identityOf } from '../protocol/identity.js'
 import type { StructField, StructType } from '../protocol/schema.js'
 import { generatedSql, generationOf } from './row-rules.js'
 
@@ -11,6 +12,7 @@ import { generatedSql, generationOf } from './row-rules.js'
  *
  * @param given the columns that the query has. Without, it has all, and NULL in a generated column means that its value
  * is to be computed.
+ * @param more `open`: given columns in which NULL means that too; `numbers`: values of columns that number rows (`rowNumbers`).
  * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a default or generated column that is not computed here as in Spark.
  */
 export async function completeRows(
@@ -18,15 +20,16 @@ export async function completeRows(
   query: string,
   { fields }: StructType,
   given: readonly string[] | undefined,
+  { open = [], numbers }: { readonly open?: readonly string[] | undefined; readonly numbers?: ReadonlyMap<string, string> } = {},
 ): Promise<string> {
   const plain: string[] = []
-  for (const f of fields) plain.push(`${await plainValue(connection, f, given)} AS ${ident(f.name)}`)
+  for (const f of fields) plain.push(`${numbers?.get(f.name) ?? (await plainValue(connection, f, given))} AS ${ident(f.name)}`)
   const rows = `SELECT ${plain.join(', ')} FROM (${query})`
   if (!fields.some(({ metadata }) => generationOf(metadata) !== undefined)) return rows
   const whole: string[] = []
   for (const { name, type, metadata } of fields) {
     const generation = generationOf(metadata)
-    const isKept = generation === undefined || given?.includes(name)
+    const isKept = generation === undefined || (given?.includes(name) && !open.includes(name))
     if (isKept) whole.push(ident(name))
     else
       whole.push(
@@ -44,27 +47,41 @@ export interface InputField extends StructField {
 
 /**
  * The columns of a table as input may give them: columns that are computed may be left out, and the others have their
- * default where they are.
+ * default where they are. Columns that are always numbered are none of them.
  *
  * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a default that is not computed here as in Spark.
  */
 export async function inputFields(connection: Connection, { fields }: StructType): Promise<readonly InputField[]> {
   const given: InputField[] = []
   for (const f of fields) {
-    if (generationOf(f.metadata) !== undefined) given.push({ ...f, nullable: true })
-    else if (hasDefault(f)) given.push({ ...f, missing: `CAST(${await defaultSql(connection, f)} AS ${duckdbType(f.type)})` })
+    const identity = identityOf(f)
+    if (identity && !identity.allowExplicitInsert) continue
+    if (identity || generationOf(f.metadata) !== undefined) given.push({ ...f, nullable: true })
+    else if (hasDefault(f)) given.push({ ...f, missing: await defaultValue(connection, f) })
     else given.push(f)
   }
   return given
 }
 
 async function plainValue(connection: Connection, f: StructField, given: readonly string[] | undefined): Promise<string> {
-  const type = duckdbType(f.type)
-  if (given && !given.includes(f.name)) return `CAST(${await defaultSql(connection, f)} AS ${type})`
-  return `${ident(f.name)}::${type}`
+  if (given && !given.includes(f.name)) return defaultValue(connection, f)
+  return `${ident(f.name)}::${duckdbType(f.type)}`
 }
 
-/** What a column has that is not given, in the engine's SQL: NULL without a default. */
+/** Whether a column's values come from the table itself when none is given, row by row. */
+export function isComputed(f: StructField): boolean {
+  return identityOf(f) !== undefined || generationOf(f.metadata) !== undefined
+}
+
+/**
+ * What a column has that is not given, in the engine's SQL: NULL without a default.
+ *
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a default that is not computed here as in Spark.
+ */
+export async function defaultValue(connection: Connection, f: StructField): Promise<string> {
+  return `CAST(${await defaultSql(connection, f)} AS ${duckdbType(f.type)})`
+}
+
 async function defaultSql(connection: Connection, f: StructField): Promise<string> {
   if (!hasDefault(f)) return 'NULL'
   const text = String(f.metadata['CURRENT_DEFAULT'])

@@ -5,6 +5,7 @@ import { ident } from '../engine/sql-text.js'
 import type { AddFile } from '../protocol/actions.js'
 import { type MappingMode, physicalColumns, physicalField, physicalName, physicalPath } from '../protocol/column-mapping.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
+import type { IdentityMarks } from '../protocol/identity.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
 import { mentions, type StructField, type StructType } from '../protocol/schema.js'
@@ -15,6 +16,7 @@ import type { TableDependencies } from './delta-table.js'
 import { markFresh } from './fresh-files.js'
 import { broken, guarded, violation } from './row-checks.js'
 import { completeRows } from './row-columns.js'
+import { rowNumbers } from './row-numbers.js'
 import { type RowRule, rowRules } from './row-rules.js'
 
 /** Where staged files are to belong. */
@@ -41,6 +43,13 @@ export interface StageOptions {
   readonly rules?: readonly RowRule[] | undefined
   /** The folder of the table below which they go. @defaultValue the table's own */
   readonly folder?: string | undefined
+  /** Given columns in which NULL says that nothing is given: computed ones. */
+  readonly open?: readonly string[] | undefined
+  /**
+   * Numbers new rows, on from these marks or else the table's: none are numbered without. The commit has to set the marks
+   * that come with the files (`withMarks`). Without `given`, the query has all columns but those that are always numbered.
+   */
+  readonly identityMarks?: IdentityMarks | undefined
 }
 
 /** Files that are durable in the store, and in no version yet. */
@@ -48,6 +57,8 @@ export interface StagedFiles {
   readonly adds: readonly AddFile[]
   readonly rows: number
   readonly bytes: number
+  /** How far rows are numbered, where they were to be: the marks that were given, and new ones over them. */
+  readonly identityMarks?: IdentityMarks | undefined
 }
 
 /**
@@ -106,8 +117,10 @@ async function stage(
     // Rows that only move are whole, and have kept the rules already.
     const onlyMove = options.dataChange === false
     const rules = onlyMove ? [] : [...(await rowRules(connection, schema, properties)), ...(options.rules ?? [])]
-    const complete = await completeRows(connection, query, schema, onlyMove ? schema.fields.map((f) => f.name) : options.given)
-    const { params, signal } = options
+    const { params, signal, open } = options
+    const given = onlyMove ? schema.fields.map((f) => f.name) : options.given
+    const numbers = await rowNumbers(connection, query, schema, { ...options, given })
+    const complete = await completeRows(connection, query, schema, given, { open, numbers: numbers.values })
     const written = await writeParquet(
       connection,
       `SELECT ${columns.join(', ')} FROM (${guarded(complete, schema.fields, rules)})`,
@@ -125,11 +138,12 @@ async function stage(
     })
     const rows = written.reduce((sum, file) => sum + file.rows, 0)
     if (!isWanted(rows)) return undefined
+    const identityMarks = numbers.marksAfter(rows)
     const nulls = nullsFound(target, written)
     if (nulls) throw await broken(connection, nulls.rule, complete, nulls.rows, { params, signal })
     const adds: AddFile[] = []
     for (const file of written) adds.push(await store(deps, target, file, codec, options))
-    return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0) }
+    return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0), identityMarks }
   } finally {
     await deps.spool.remove(spooled)
   }

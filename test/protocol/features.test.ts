@@ -107,12 +107,6 @@ describe('writing', () => {
       metadata(),
       'icebergCompatV1, icebergCompatV2',
     ],
-    [
-      'an identity column',
-      legacy(1, 6),
-      metadata({}, struct(field('a', 'long', true, { 'delta.identity.start': 1 }))),
-      'identityColumns',
-    ],
   ])('is refused for %s', (_, protocol, table, features) => {
     expect(() => checkWritable(protocol, table)).toThrow(refusal(features))
   })
