@@ -34,6 +34,7 @@ export const KIND_OF = {
   TABLE_EXISTS: 'invalid',
   TABLE_APPEND_ONLY: 'invalid',
   VALUE_NULL: 'invalid',
+  MERGE_AMBIGUOUS: 'invalid',
   STORE_UNSAFE: 'invalid',
   FILE_NOT_FOUND: 'notFound',
   TABLE_NOT_FOUND: 'notFound',

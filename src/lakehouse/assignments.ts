@@ -43,7 +43,10 @@ export function assignmentsOf(schema: StructType, name: string, set: readonly Se
     const found = findField(schema, column) as StructField
     if (Object.keys(found.metadata).some((key) => key.startsWith('delta.identity.')))
       throw new DeltaError('FEATURE_UNSUPPORTED', 'a column that numbers the rows cannot be set', { column: found.name })
-    return { column: found, expression: change === DEFAULT ? undefined : newValue(found, ident(found.name), change) }
+    return {
+      column: found,
+      expression: change === DEFAULT ? undefined : newValue(found, `${ident(name)}.${ident(found.name)}`, change),
+    }
   })
 }
 

@@ -1,5 +1,5 @@
 import { DeltaError } from '../base/errors.js'
-import type { ChangeOutcome } from '../ops/change-result.js'
+import type { ChangeOutcome, ChangeResult } from '../ops/change-result.js'
 import { deleteRows } from '../ops/delete.js'
 import { updateRows } from '../ops/update.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -89,12 +89,12 @@ export async function updateIn(
 }
 
 /** Runs a statement on the newest version until no commit of others is in its way. */
-async function settled(
+export async function settled<T extends ChangeResult>(
   context: RunContext,
   table: DeltaTable,
   signal: AbortSignal | undefined,
-  run: (snapshot: Snapshot) => Promise<ChangeOutcome>,
-): Promise<ChangeRowsResult> {
+  run: (snapshot: Snapshot) => Promise<T | Exclude<ChangeOutcome, ChangeResult>>,
+): Promise<T & { readonly elapsedMs: number }> {
   const startedAtMs = context.clock.now()
   let attempts = 0
   for (let runs = 1; ; runs++) {

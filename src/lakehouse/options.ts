@@ -259,6 +259,37 @@ export interface CheckpointResult {
   readonly elapsedMs: number
 }
 
+/** A change of rows; values are SQL expressions by column, `*` takes each column from the source. */
+export type MergeUpdate =
+  | { readonly and?: string | undefined; readonly update: Readonly<Record<string, string>> | '*' }
+  | { readonly and?: string | undefined; readonly delete: true }
+
+/** New rows; values are SQL expressions by column, `*` takes each column from the source. */
+export interface MergeInsert {
+  readonly and?: string | undefined
+  readonly insert: Readonly<Record<string, string>> | '*'
+}
+
+/** Of the clauses of one kind the first one applies whose condition `and` holds; only the last may do without. */
+export interface MergeOptions extends ChangeRowsOptions {
+  /** A query. */
+  readonly source: string
+  /** Which rows match: a SQL condition. */
+  readonly on: string
+  /** What expressions call the table. @defaultValue 't' */
+  readonly targetName?: string | undefined
+  /** What expressions call the source. @defaultValue 's' */
+  readonly sourceName?: string | undefined
+  readonly whenMatched?: readonly MergeUpdate[] | undefined
+  readonly whenNotMatched?: readonly MergeInsert[] | undefined
+  readonly whenNotMatchedBySource?: readonly MergeUpdate[] | undefined
+}
+
+/** What MERGE did. */
+export interface MergeRowsResult extends ChangeRowsResult {
+  readonly rowsInserted: number
+}
+
 export interface TableSummary {
   readonly name: string
   readonly uri: string

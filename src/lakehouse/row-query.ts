@@ -4,7 +4,7 @@ import { tokenize } from '../sql/tokens.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { SqlParameters } from './options.js'
-import { type RunContext, readyQuery } from './query-runner.js'
+import { type ReadyQuery, type RunContext, readyQuery } from './query-runner.js'
 import { oneCondition } from './table-snapshot.js'
 
 /** The rows that a statement is about. */
@@ -52,22 +52,13 @@ export async function readyRows(
   }
   const text = `SELECT ${given.join(', ')} FROM ${isLocation ? 'delta.' : ''}${ident(TARGET)} AS ${ident(name)}${condition}`
   const ready = await readyQuery(pinned, { text, params, signal })
-  const at = ready.plan.tables.findIndex((planned) => planned.address)
-  const planned = ready.plan.tables[at]
-  const files = ready.selections[at]?.files ?? []
-  const names = ready.scans[at] ?? []
+  const query = addressedRows(ready, snapshot)
+  const planned = ready.plan.tables.find((one) => one.address)
   const isAboutFiles = where !== undefined && columns.length === 0 && isOfPartitions(where, snapshot, planned?.columns)
   return {
-    query: {
-      snapshot,
-      session: ready.session,
-      text: isAboutFiles
-        ? `SELECT "__file", NULL::BIGINT AS "__row" FROM (${ready.plan.text}\n) GROUP BY "__file"`
-        : ready.plan.text,
-      params: ready.plan.params,
-      condition: planned?.condition ?? 'TRUE',
-      files: new Map(files.map((file, nth) => [names[nth]?.localFile ?? '', file])),
-    },
+    query: isAboutFiles
+      ? { ...query, text: `SELECT "__file", NULL::BIGINT AS "__row" FROM (${query.text}\n) GROUP BY "__file"` }
+      : query,
     readsWhole,
     release: ready.release,
   }
@@ -86,6 +77,20 @@ function isOfPartitions(where: string, { schema, partitionColumns }: Snapshot, r
     [...read].every((column) => partitions.has(column)) &&
     names.every((name) => !others.has(name) && !UNSTEADY.has(name))
   )
+}
+
+/** A ready query as one for rows of the table in it whose rows have an address. */
+export function addressedRows({ plan, session, selections, scans }: ReadyQuery, snapshot: Snapshot): RowQuery {
+  const at = plan.tables.findIndex((planned) => planned.address)
+  const names = scans[at] ?? []
+  return {
+    snapshot,
+    session,
+    text: plan.text,
+    params: plan.params,
+    condition: plan.tables[at]?.condition ?? 'TRUE',
+    files: new Map((selections[at]?.files ?? []).map((file, nth) => [names[nth]?.localFile ?? '', file])),
+  }
 }
 
 /** What may answer differently for two rows although it reads no column of theirs. */

@@ -18,6 +18,7 @@ import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
 import { describe, history } from './describe.js'
 import { insertQuery, stageQuery } from './insert.js'
 import { fsckStatement, vacuumStatement } from './maintenance.js'
+import { mergeInto } from './merge.js'
 import { tableExists } from './names.js'
 import type {
   AppendInput,
@@ -36,7 +37,7 @@ import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
-import { checkCreate, checkInsert, checkOptimize, statementUnsupported } from './unsupported.js'
+import { checkCreate, checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
 
 /** What statements do to a catalog. */
 export interface Catalog {
@@ -152,6 +153,16 @@ export async function runStatement(
       return fsckStatement(host, await existing(host, statement.table), statement, options)
     case 'vacuum':
       return vacuumStatement(host, await existing(host, statement.table), statement, options)
+    case 'merge': {
+      checkMerge(statement)
+      const merged = await mergeInto(host, await changedTable(host, statement), statement, { params, signal, onProgress })
+      return one(host, {
+        rows_updated: ['BIGINT', merged.rowsUpdated],
+        rows_deleted: ['BIGINT', merged.rowsDeleted ?? null],
+        rows_inserted: ['BIGINT', merged.rowsInserted],
+        ...changeColumns(merged),
+      })
+    }
     case 'delete':
     case 'truncate': {
       const changed = await changedTable(host, statement)

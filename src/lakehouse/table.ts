@@ -20,6 +20,7 @@ import { tableDetail } from './detail.js'
 import { insertQuery } from './insert.js'
 import { checkTable, vacuumTable } from './maintenance.js'
 import type { FsckOptions, FsckResult } from './maintenance-options.js'
+import { mergeByOptions } from './merge.js'
 import type {
   AppendInput,
   AppendOptions,
@@ -30,6 +31,8 @@ import type {
   CheckpointResult,
   Compression,
   InputFormat,
+  MergeOptions,
+  MergeRowsResult,
   OptimizeOptions,
   OptimizeResult,
   OverwriteOptions,
@@ -306,6 +309,16 @@ export class Table {
   /** Holds the newest version to what its log and its files promise, and reports what does not hold. */
   async fsck(options: FsckOptions = {}): Promise<FsckResult> {
     return checkTable(this.host, this.delta, options)
+  }
+
+  /**
+   * Brings rows of a source into the table: updates and deletes those that match, inserts those that do not.
+   *
+   * @throws {DeltaError} `SQL_INVALID`, `SCHEMA_MISMATCH`, `MERGE_AMBIGUOUS` when several rows of the source change one row,
+   * `VALUE_NULL`, `COMMIT_CONFLICT` when others kept changing the same rows.
+   */
+  async merge(options: MergeOptions): Promise<MergeRowsResult> {
+    return mergeByOptions(this.host, { table: this.delta, name: this.name }, options)
   }
 
   /** Begins a transaction on the newest version: stage actions, then commit; a conflict is a value. */

@@ -2,11 +2,11 @@ import { DeltaError } from '../base/errors.js'
 import type { CreateTable } from '../sql/statements/create.js'
 import type { Insert } from '../sql/statements/insert.js'
 import type { Optimize } from '../sql/statements/maintenance.js'
+import type { Merge } from '../sql/statements/merge.js'
 
 /** Statements that are read and that nothing here carries out. */
 const WITHOUT_EXECUTOR = {
   convert: 'CONVERT TO DELTA',
-  merge: 'MERGE INTO',
   generate: 'GENERATE',
 } as const
 
@@ -26,6 +26,11 @@ export function checkCreate(statement: CreateTable): void {
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
 export function checkInsert({ withSchemaEvolution }: Insert): void {
   if (withSchemaEvolution) throw unsupported('INSERT WITH SCHEMA EVOLUTION')
+}
+
+/** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the clause that nothing here carries out. */
+export function checkMerge({ withSchemaEvolution }: Merge): void {
+  if (withSchemaEvolution) throw unsupported('MERGE WITH SCHEMA EVOLUTION')
 }
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */
