@@ -7,6 +7,7 @@ import { cloneCommand } from './commands/clone.js'
 import { createCommand } from './commands/create.js'
 import { demoCommand } from './commands/demo.js'
 import { describeCommand } from './commands/describe.js'
+import { diffCommand } from './commands/diff.js'
 import { fsckCommand } from './commands/fsck.js'
 import { historyCommand } from './commands/history.js'
 import { ingestCommand } from './commands/ingest.js'
@@ -38,6 +39,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   fsckCommand,
   cloneCommand,
   atCommand,
+  diffCommand,
   serveCommand,
   demoCommand,
   checkStoreCommand,

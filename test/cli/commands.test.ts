@@ -61,6 +61,18 @@ describe('the commands on a table', () => {
     expect(commits.map(({ version }) => version)).toEqual([2, 1])
   })
 
+  it('diff tells what turned a version into another', async () => {
+    await cli.run(['sql', "CREATE TABLE fed (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"])
+    await cli.run(['sql', 'INSERT INTO fed VALUES (1), (2); DELETE FROM fed WHERE id = 1'])
+    expect((await cli.run(['diff', 'fed', '1', '2', '-o', 'csv'])).stdout).toMatch(
+      /^id,_change_type,_commit_version,_commit_timestamp\n1,delete,2,/,
+    )
+    expect((await cli.run(['diff', 'fed', '0', '--summary', '-o', 'csv'])).stdout).toBe(
+      'version,change,rows\n1,insert,2\n2,delete,1\n',
+    )
+    expect((await cli.run(['diff', 'fed', '2', '1'])).code).toBe(2)
+  })
+
   it('sql answers exactly in formats for programs', async () => {
     const query = ['sql', 'SELECT url, views FROM seen ORDER BY url']
     expect((await cli.run([...query, '-o', 'csv'])).stdout).toBe('url,views\n/a,1\n/b,9007199254740993\n')

@@ -2,7 +2,7 @@
 // deletion vectors, change feed and partitions.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Lakehouse, MergeOptions } from '../../src/index.js'
+import type { Lakehouse, MergeInsert, MergeOptions, MergeUpdate } from '../../src/index.js'
 import { ndjson, openLake, rowsOf } from '../support/world.js'
 
 interface Row {
@@ -32,7 +32,7 @@ const ON_SOURCE: typeof ON_TARGET = [
 const plus = (value: number | null | undefined, more: number) => (value === null || value === undefined ? null : value + more)
 
 /** An action as it is written, and what becomes of a row: `undefined` when it goes. */
-type Change = readonly [object, (t: Row, s: Row) => Row | undefined]
+type Change = readonly [MergeUpdate, (t: Row, s: Row) => Row | undefined]
 const MATCHED: readonly Change[] = [
   [{ update: '*' }, (_, s) => s],
   [{ update: { v: 's.v + 10' } }, (t, s) => ({ ...t, v: plus(s.v, 10) })],
@@ -43,7 +43,7 @@ const BY_SOURCE: readonly Change[] = [
   [{ update: { v: 'v + 100' } }, (t) => ({ ...t, v: plus(t.v, 100) })],
   [{ delete: true }, () => undefined],
 ]
-const INSERTS: readonly (readonly [object, (s: Row) => Row])[] = [
+const INSERTS: readonly (readonly [MergeInsert, (s: Row) => Row])[] = [
   [{ insert: '*' }, (s) => s],
   [{ insert: { k: 'k', p: 's.p + 1' } }, (s) => ({ k: s.k, v: null, p: plus(s.p, 1) })],
 ]
@@ -93,9 +93,9 @@ function model({ files, source, matched, notMatched, bySource }: Case): Row[] | 
 const optionsOf = ({ source, matched, notMatched, bySource }: Case): MergeOptions => ({
   source: `SELECT * FROM (VALUES ${[...source.map(({ k, v, p }) => `(${k}, ${v}, ${p}, true)`), '(0, 0, 0, false)'].join(', ')}) AS r(k, v, p, here) WHERE here`,
   on: 't.k = s.k',
-  whenMatched: matched.map(([[and], [action]]) => ({ and, ...action })) as MergeOptions['whenMatched'],
-  whenNotMatched: notMatched.map(([[and], [action]]) => ({ and, ...action })) as MergeOptions['whenNotMatched'],
-  whenNotMatchedBySource: bySource.map(([[and], [action]]) => ({ and, ...action })) as MergeOptions['whenNotMatchedBySource'],
+  whenMatched: matched.map(([[and], [action]]) => ({ and, ...action })),
+  whenNotMatched: notMatched.map(([[and], [action]]) => ({ and, ...action })),
+  whenNotMatchedBySource: bySource.map(([[and], [action]]) => ({ and, ...action })),
 })
 
 async function tableOf(

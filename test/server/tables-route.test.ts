@@ -183,3 +183,18 @@ describe('POST /v1/tables/:table/restore and checkpoint', () => {
       })
   })
 })
+
+describe('GET /v1/tables/:table/changes', () => {
+  it('gives the rows of a range, and says where nothing was kept', async () => {
+    await at.lake.sql("CREATE TABLE fed (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
+    await at.lake.sql('INSERT INTO fed VALUES (1), (2)')
+    await at.lake.sql('DELETE FROM fed WHERE id = 1')
+    const changes = await (await at.get('/v1/tables/fed/changes?from=1&to=2&format=csv')).text()
+    const rows = changes
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(',').slice(0, 3).join(','))
+    expect(rows.sort()).toEqual(['1,delete,2', '1,insert,1', '2,insert,1', 'id,_change_type,_commit_version'])
+    expect(await problemOf(await at.get('/v1/tables/views/changes?from=0'))).toMatchObject({ code: 'CHANGES_NOT_RECORDED' })
+  })
+})
