@@ -8,6 +8,7 @@ import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import { tombstoneOf } from '../table/tombstone.js'
 import { byPartition, planCompaction, planRewrite } from './compaction-plan.js'
+import { type KeptRowIds, keptRowIds } from './kept-row-ids.js'
 import { stageOrdered, type ZOrder, zorder } from './zorder.js'
 
 export interface CompactionRequest {
@@ -41,13 +42,14 @@ interface Rewrite {
 
 /**
  * OPTIMIZE: rewrites small files into larger ones, and files of which many rows are deleted without those, one group at a time,
- * in one commit that changes no row. With `zorderBy`, all files of each partition become files that are near in each of the columns, so
- * that a condition on any of them skips files. With `purge` it is REORG: deleted rows leave the files.
+ * in one commit that changes no row; each keeps its id where the table tracks them. With `zorderBy`, all files of each
+ * partition become files that are near in each of the columns, so that a condition on any of them skips files. With `purge`
+ * it is REORG: deleted rows leave the files.
  *
  * Appends beside it never conflict. When somebody else removed a file of a group meanwhile, that group is given up and
  * the others are committed.
  *
- * @throws {DeltaError} `ARGUMENT_INVALID` for columns that rows cannot be ordered by.
+ * @throws {DeltaError} `ARGUMENT_INVALID` for columns that rows cannot be ordered by; `FEATURE_UNSUPPORTED` as `keptRowIds`.
  */
 export async function compact(table: DeltaTable, source: FileSource, request: CompactionRequest = {}): Promise<CompactionResult> {
   const { signal } = request
@@ -57,12 +59,13 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   const { files } = await snapshot.files(request.condition, { signal })
   const candidates = files.map((file) => ({ ...file, deletedShare: deletedShare(file) }))
   const order = request.zorderBy && zorder(snapshot, request.zorderBy)
+  const kept = keptRowIds(snapshot)
   const groups: SnapshotFile[][] = planned(candidates, target, request)
   const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
   let rewrites: Rewrite[] = []
   for (const inputs of groups) {
     signal?.throwIfAborted()
-    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, order && { order, target }, signal) })
+    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, kept, order && { order, target }, signal) })
     request.onProgress?.(
       rewrites.reduce((sum, done) => sum + done.inputs.length, 0),
       filesTotal,
@@ -107,20 +110,18 @@ async function rewrite(
   source: FileSource,
   snapshot: Snapshot,
   inputs: readonly SnapshotFile[],
+  kept: KeptRowIds,
   ordered: { readonly order: ZOrder; readonly target: number } | undefined,
   signal: AbortSignal | undefined,
 ): Promise<readonly AddFile[]> {
   const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
   try {
-    const query = scanSql(
-      { fields: snapshot.schema.fields, partitionColumns: snapshot.partitionColumns, mapping: snapshot.mapping },
-      held.files,
-    )
+    const query = `SELECT ${['*', ...kept.columns(true)].join(', ')} FROM (${scanSql(kept.shape, held.files)})`
     const options = { signal, dataChange: false, codec: 'zstd' } as const
     const files = Math.ceil(sum(inputs.map((file) => file.sizeBytes)) / (ordered?.target ?? 1))
     const staged = ordered
-      ? await stageOrdered(table.deps, query, ordered.order, files, snapshot, options)
-      : await table.deps.database.use((connection) => stageFiles(table.deps, connection, query, snapshot, options))
+      ? await stageOrdered(table.deps, query, ordered.order, files, kept.target, options)
+      : await table.deps.database.use((connection) => stageFiles(table.deps, connection, query, kept.target, options))
     const rowsBefore = inputs.every((file) => file.rows !== undefined)
       ? inputs.reduce((sum, file) => sum + (file.rows ?? 0), 0)
       : undefined
@@ -157,6 +158,7 @@ async function commit(
         numAddedBytes: sum(adds.map((file) => file.size)),
         ...spread(adds.map((file) => file.size)),
       },
+      keepsRowIds: snapshot.properties.rowTracking ? true : undefined,
     })
     .commit({ signal })
 }

@@ -3,7 +3,7 @@ import { ident } from '../engine/sql-text.js'
 import { type DataType, findField, isStruct, type StructField } from '../protocol/schema.js'
 import type { TableDependencies } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
-import { type StagedFiles, type StageOptions, stageFiles } from '../table/stage.js'
+import { type StagedFiles, type StageOptions, type StageTarget, stageFiles } from '../table/stage.js'
 
 /** A key has 63 bits for all columns together; more than 16 tell nothing that rows of one file do not share. */
 const KEY_BITS = 63
@@ -64,7 +64,7 @@ export async function stageOrdered(
   query: string,
   { ranks, key }: ZOrder,
   files: number,
-  snapshot: Snapshot,
+  target: StageTarget,
   options: StageOptions,
 ): Promise<StagedFiles> {
   const session = await deps.database.session()
@@ -82,7 +82,7 @@ export async function stageOrdered(
     const staged: StagedFiles[] = []
     for (let start = 0; start < rows; start += each) {
       const part = `SELECT * FROM "__ordered" WHERE rowid >= ${start} AND rowid < ${start + each}`
-      staged.push(await stageFiles(deps, session, part, snapshot, options))
+      staged.push(await stageFiles(deps, session, part, target, options))
     }
     const total = (of: (one: StagedFiles) => number) => staged.reduce((sum, one) => sum + of(one), 0)
     return { adds: staged.flatMap(({ adds }) => adds), rows: total((one) => one.rows), bytes: total((one) => one.bytes) }

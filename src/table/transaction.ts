@@ -309,9 +309,9 @@ export class Transaction {
     if (!this.adds.some((add) => !add.dataChange && !isSwap(add, this.removes))) return
     throw new DeltaError(
       'FEATURE_UNSUPPORTED',
-      'deltaic does not move the rows of a table that tracks them',
+      'rows of a table that tracks them move with their ids only',
       { table: this.table.uri, operation: this.operation.name },
-      { hint: 'rearrange the table with an engine that keeps row ids, or set delta.enableRowTracking to false' },
+      { hint: 'say keepsRowIds of the operation once the files hold the ids, or set delta.enableRowTracking to false' },
     )
   }
 
