@@ -21,6 +21,8 @@ export interface TableKind {
   readonly steps: readonly Step[]
   /** False where other engines cannot write what they read. */
   readonly appendedByOthers?: false
+  /** False where DuckDB's reader gives NULL in partition columns that have another name in the log. */
+  readonly readByDuckdb?: false
 }
 
 const numbers = (from: number) => `SELECT i, 'row ' || i, i / 8 FROM range(${from}, ${from + 4}) AS r(i)`
@@ -165,6 +167,32 @@ export const TABLE_KINDS: readonly TableKind[] = [
     columns: '`Größe` INT, `a.b` STRING, `x-y` DOUBLE, `we"ird` INT, `日本` STRUCT<`p.q`: INT>, `select` STRING',
     steps: [`SELECT 1, 'dot', 0.5, 2, {'p.q': 3}, 's'`, `SELECT NULL, NULL, NULL, NULL, NULL, NULL`],
   },
+  ...(['name', 'id'] as const).flatMap((mode) => {
+    // delta-rs appends to such tables under the logical names.
+    const mapped = {
+      properties: { 'delta.columnMapping.mode': mode, 'delta.checkpointInterval': '2' },
+      appendedByOthers: false as const,
+    }
+    const steps = [
+      `SELECT 1, {x: 1, 'y,z': [{q: 'a'}, NULL]}, MAP {'k': {v: 0.5}}, DATE '2024-02-29'`,
+      `SELECT 2, NULL, NULL, NULL UNION ALL SELECT 3, {x: NULL, 'y,z': []}, MAP {}, DATE '1969-12-31'`,
+      `SELECT 4, {x: 4, 'y,z': NULL}, MAP {'': NULL}, DATE '2024-02-29'`,
+      'OPTIMIZE',
+    ]
+    const columns =
+      'id INT, `point of` STRUCT<x: INT, `y,z`: ARRAY<STRUCT<q: STRING>>>, ages MAP<STRING, STRUCT<v: DOUBLE>>, `p=q` DATE'
+    return [
+      { kind: `with columns mapped by ${mode}`, columns, steps, ...mapped },
+      {
+        kind: `partitioned by a column mapped by ${mode}`,
+        columns,
+        partitionBy: '`p=q`',
+        steps,
+        ...mapped,
+        readByDuckdb: false as const,
+      },
+    ]
+  }),
   {
     kind: 'with statistics of its first column',
     columns: PLAIN,
