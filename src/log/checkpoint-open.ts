@@ -23,7 +23,7 @@ export interface OpenCheckpoint {
  */
 export async function openCheckpoint(
   deps: LogDependencies,
-  { paths, format }: CheckpointFiles,
+  { version, paths, format }: CheckpointFiles,
   options: StoreOptions,
 ): Promise<OpenCheckpoint> {
   const [path = ''] = paths
@@ -33,6 +33,8 @@ export async function openCheckpoint(
     const top = { files: await localFiles(deps, paths, format, fetched, options), format }
     const head = await damageIsTyped(path, async () => {
       const found = await readCheckpointHead(deps.database, top)
+      if (found.version !== undefined && found.version !== version)
+        throw new DeltaError('LOG_INCOMPLETE', 'checkpoint is of another version than its name says', { version: found.version })
       if (found.protocol && found.metaData) return found
       // It is no whole one, and an earlier one serves better.
       throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')

@@ -11,6 +11,8 @@ export interface CheckpointHead {
   readonly txns: readonly SetTransaction[]
   readonly domains: readonly DomainMetadata[]
   readonly sidecars: readonly Sidecar[]
+  /** What a v2 checkpoint says of itself. */
+  readonly version: number | undefined
 }
 
 /** A file of file actions that belongs to a v2 checkpoint. @see PROTOCOL.md#sidecar-file-information */
@@ -69,6 +71,7 @@ export async function readCheckpointHead(database: Database, part: CheckpointPar
     txns: of<SetTransaction>('txn'),
     domains: of<DomainMetadata>('domainMetadata'),
     sidecars: of<Sidecar>('sidecar'),
+    version: of<{ readonly version?: number }>('checkpointMetadata')[0]?.version,
   }
 }
 

@@ -102,6 +102,12 @@ describe('a v2 checkpoint', () => {
     expect(await stateOf(store)).toEqual(whole)
   })
 
+  it('that says it is of another version than its name is damaged', async () => {
+    const store = await cleaned()
+    await store.put(uuidPath(2, 'json'), ndjson([...head(1), { add: addOf('a') }, { add: addOf('b') }]))
+    await expect(stateOf(store)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' })
+  })
+
   it.each([
     ['gone', undefined],
     ['cut short', 20],
