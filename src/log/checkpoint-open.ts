@@ -23,22 +23,13 @@ export interface OpenCheckpoint {
  */
 export async function openCheckpoint(
   deps: LogDependencies,
-  { version, paths, format }: CheckpointFiles,
+  checkpoint: CheckpointFiles,
   options: StoreOptions,
 ): Promise<OpenCheckpoint> {
-  const [path = ''] = paths
   const fetched: string[] = []
-  const release = async () => void (await Promise.all(fetched.map((file) => deps.spool.remove(file))))
+  const release = () => releaseFiles(deps, fetched)
   try {
-    const top = { files: await localFiles(deps, paths, format, fetched, options), format }
-    const head = await damageIsTyped(path, async () => {
-      const found = await readCheckpointHead(deps.database, top)
-      if (found.version !== undefined && found.version !== version)
-        throw new DeltaError('LOG_INCOMPLETE', 'checkpoint is of another version than its name says', { version: found.version })
-      if (found.protocol && found.metaData) return found
-      // It is no whole one, and an earlier one serves better.
-      throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
-    })
+    const { path, top, head } = await openTop(deps, checkpoint, fetched, options)
     const sidecars = head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
     const parts: CheckpointPart[] = [top]
     if (sidecars.length > 0)
@@ -50,8 +41,46 @@ export async function openCheckpoint(
   }
 }
 
+/** Where the sidecars of a checkpoint are, whether they are there or not. @throws {DeltaError} `CHECKPOINT_DAMAGED` */
+export async function readSidecarPaths(
+  deps: LogDependencies,
+  checkpoint: CheckpointFiles,
+  options: StoreOptions,
+): Promise<readonly string[]> {
+  const fetched: string[] = []
+  try {
+    const { head } = await openTop(deps, checkpoint, fetched, options)
+    return head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
+  } finally {
+    await releaseFiles(deps, fetched)
+  }
+}
+
+async function openTop(
+  deps: LogDependencies,
+  { version, paths, format }: CheckpointFiles,
+  fetched: string[],
+  options: StoreOptions,
+) {
+  const [path = ''] = paths
+  const top: CheckpointPart = { files: await localFiles(deps, paths, format, fetched, options), format }
+  const head = await damageIsTyped(path, async () => {
+    const found = await readCheckpointHead(deps.database, top)
+    if (found.version !== undefined && found.version !== version)
+      throw new DeltaError('LOG_INCOMPLETE', 'checkpoint is of another version than its name says', { version: found.version })
+    if (found.protocol && found.metaData) return found
+    // It is no whole one, and an earlier one serves better.
+    throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
+  })
+  return { path, top, head }
+}
+
+async function releaseFiles(deps: LogDependencies, fetched: readonly string[]): Promise<void> {
+  await Promise.all(fetched.map((file) => deps.spool.remove(file)))
+}
+
 /** Where a sidecar is, relative to the table. */
-export function sidecarPath(sidecar: Sidecar, tableUri: string): string {
+function sidecarPath(sidecar: Sidecar, tableUri: string): string {
   const path = canonicalFilePath(sidecar.path, rootSpellings(tableUri))
   return path.includes('/') ? path : `${SIDECAR_FOLDER}/${path}`
 }

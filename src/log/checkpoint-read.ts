@@ -1,7 +1,7 @@
 import type { Connection, Database } from '../engine/database.js'
 import { globLiteral, ident, literal, literalList } from '../engine/sql-text.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
-import type { StructType } from '../protocol/schema.js'
+import type { StructField } from '../protocol/schema.js'
 import { FILE_ACTION_STRUCT, type FilesRelation } from './files-relation.js'
 
 /** What a checkpoint holds beside files. */
@@ -83,8 +83,8 @@ export async function loadCheckpointFiles(
   version: number,
   roots: readonly string[],
 ): Promise<void> {
-  const columns = relation.shape.partitionColumns.map((name) => physicalName(relation.shape.schema, name))
-  const parsed = columns.map((name) => `${ident(name)} VARCHAR`).join(', ')
+  const columns = relation.partitionFields()
+  const parsed = columns.map(({ name, type }) => `${ident(name)} ${READ_AS[String(type)] ?? 'VARCHAR'}`).join(', ')
   const add = `STRUCT(${FILE_ACTION_STRUCT}, "stats_parsed" ${relation.statType()}${parsed && `, "partitionValues_parsed" STRUCT(${parsed})`})`
   const kinds = { add, remove: `STRUCT(${FILE_ACTION_STRUCT})` }
   // Some writers give every row both structs, one with null members: a path tells which one it is.
@@ -97,19 +97,22 @@ export async function loadCheckpointFiles(
   await relation.insertFrom(connection, withPartitionText(rows, columns))
 }
 
-/** Partition values that only the typed struct holds become text again. */
-function withPartitionText(source: string, columns: readonly string[]): string {
+/** Types of partition columns whose text is not what a cast gives. */
+const READ_AS: Readonly<Record<string, string>> = { binary: 'BLOB', timestamp: 'TIMESTAMPTZ' }
+
+/** Partition values that only the typed struct holds become text again, as the log spells them. */
+function withPartitionText(source: string, columns: readonly StructField[]): string {
   if (columns.length === 0) return source
   const parsed = '"partitionValues_parsed"'
-  const values = columns.map((name) => `${parsed}.${ident(name)}`).join(', ')
-  const text = `coalesce("partitionValues", CASE WHEN ${parsed} IS NOT NULL THEN map(${literalList(columns)}, [${values}]) END)`
+  const values = columns.map(({ name, type }) => {
+    const value = `${parsed}.${ident(name)}`
+    // Bytes that are no text fail: as NULL they would be another partition.
+    if (type === 'binary') return `decode(${value})`
+    return type === 'timestamp' ? `strftime(${value}::TIMESTAMP, '%Y-%m-%dT%H:%M:%S.%fZ')` : value
+  })
+  const map = `map(${literalList(columns.map(({ name }) => name))}, [${values.join(', ')}])`
+  const text = `coalesce("partitionValues", CASE WHEN ${parsed} IS NOT NULL THEN ${map} END)`
   return `SELECT * EXCLUDE (${parsed}) REPLACE (${text} AS "partitionValues") FROM (${source})`
-}
-
-/** The name of a column in data files, and so in what the log says about them. */
-export function physicalName(schema: StructType, column: string): string {
-  const field = schema.fields.find(({ name }) => name === column)
-  return String(field?.metadata?.['delta.columnMapping.physicalName'] ?? column)
 }
 
 /** The SQL twin of `deletionVectorId`. */

@@ -1,7 +1,6 @@
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { TableProperties } from '../protocol/properties.js'
-import { physicalName } from './checkpoint-read.js'
 import { FilesRelation } from './files-relation.js'
 
 /** The rows of the relation that a checkpoint of `version` holds: live files, and tombstones after a time. */
@@ -57,10 +56,7 @@ export function addStruct(relation: FilesRelation, properties: TableProperties):
 }
 
 function typedMembers(relation: FilesRelation): string[] {
-  const { schema, partitionColumns } = relation.shape
-  const values = partitionColumns.map((column) => {
-    const name = physicalName(schema, column)
-    const type = schema.fields.find((field) => field.name === column)?.type ?? 'string'
+  const values = relation.partitionFields().map(({ name, type }) => {
     const text = `"partitionValues"[${literal(name)}]`
     return `${ident(name)} := ${type === 'binary' ? `encode(${text})` : `TRY_CAST(${text} AS ${duckdbType(type)})`}`
   })

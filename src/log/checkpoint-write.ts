@@ -38,6 +38,7 @@ export async function writeCheckpoint(
   log: TableLog,
   nowMs: number,
   head: LogHead = log.head(),
+  sidecarActionsMax = SIDECAR_ACTIONS_MAX,
 ): Promise<WrittenCheckpoint> {
   const { version, protocol, metadata, txns, domains } = head
   const properties = tableProperties(metadata.configuration)
@@ -53,7 +54,7 @@ export async function writeCheckpoint(
   const add = addStruct(relation, properties)
   const isV2 = properties.checkpointPolicy === 'v2' && supportedFeatures(protocol).includes('v2Checkpoint')
   const pointer = isV2
-    ? await writeV2(deps, version, actions, rows, add, nowMs)
+    ? await writeV2(deps, version, actions, rows, add, nowMs, sidecarActionsMax)
     : await writeClassic(deps, version, [...headRows(actions), ...fileActions(rows, add)])
   await pointToCheckpoint(deps.store, pointer)
   return { version, size: pointer.size, sizeInBytes: pointer.sizeInBytes }
@@ -72,9 +73,10 @@ async function writeV2(
   rows: ReturnType<typeof checkpointFiles>,
   add: string,
   nowMs: number,
+  sidecarActionsMax: number,
 ): Promise<LastCheckpoint> {
   const ranges = await deps.database.rows<{ first: string; last: string; adds: bigint; actions: bigint }>(
-    fileRanges(rows, SIDECAR_ACTIONS_MAX),
+    fileRanges(rows, sidecarActionsMax),
   )
   const sidecars: Sidecar[] = []
   for (const { first, last } of ranges) {

@@ -111,7 +111,8 @@ export class FilesRelation {
     }
   }
 
-  private partitionFields(): readonly StructField[] {
+  /** The partition columns, by physical name. */
+  partitionFields(): readonly StructField[] {
     return this.partitionNames.flatMap((name) => this.fields.find((f) => f.name === name) ?? [])
   }
 

@@ -1,7 +1,7 @@
 import { isDeltaError } from '../base/errors.js'
 import { LOG_FOLDER, parseLogPath, SIDECAR_FOLDER } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
-import { openCheckpoint, sidecarPath } from './checkpoint-open.js'
+import { readSidecarPaths } from './checkpoint-open.js'
 import type { LogDependencies } from './dependencies.js'
 import { type CheckpointFiles, listLog } from './log-listing.js'
 import type { TableLog } from './table-log.js'
@@ -11,7 +11,8 @@ const DAY_MS = 86_400_000
 
 /**
  * Deletes what the log need not keep: everything before the newest checkpoint that is older than the table's
- * `delta.logRetentionDuration` (30 days) before `nowMs`, counted in whole days of UTC, and sidecars that no checkpoint names.
+ * `delta.logRetentionDuration` (30 days) before `nowMs`, counted in whole days of UTC, and sidecars older than a day that no
+ * checkpoint names.
  * Versions from that checkpoint on stay as they are, in content and in time. Interrupted, it leaves a log that is whole.
  *
  * Deletes nothing where `delta.enableExpiredLogCleanup` is false, and nothing before the version that
@@ -23,21 +24,31 @@ const DAY_MS = 86_400_000
 export async function cleanUpLog(deps: LogDependencies, log: TableLog, nowMs: number): Promise<readonly string[]> {
   const properties = tableProperties(log.stateAt(log.version).metadata.configuration)
   if (!properties.enableExpiredLogCleanup) return []
-  const cutoffMs = Math.floor((nowMs - properties.logRetentionMs) / DAY_MS) * DAY_MS
   const { checkpoints } = await listLog(deps.store, 0)
-  const timeline = await Timeline.load(deps.store, log)
-  const newestExpired = await timeline.newestAt(cutoffMs)
-  if (newestExpired === undefined) return []
-  // A time that was moved forward leans on commits before it.
-  const base = checkpoints.find(({ version }) => version <= newestExpired && timeline.standsAlone(version))
-  if (!base || base.version < properties.checkpointProtectionBeforeVersion) return []
-  const expired = await expiredFiles(deps, base.version)
-  if (expired.length === 0 || !(await isWhole(deps, base))) return []
-  await deps.store.delete(expired)
-  const kept = checkpoints.filter(({ version }) => version >= base.version)
+  const base = await newestExpired(deps, log, checkpoints, nowMs - properties.logRetentionMs)
+  const expired =
+    base && base.version >= properties.checkpointProtectionBeforeVersion ? await expiredFiles(deps, base.version) : []
+  if (base && expired.length > 0) {
+    if (!(await isWhole(deps, base))) return []
+    await deps.store.delete(expired)
+  }
+  const gone = new Set(expired)
+  const kept = checkpoints.filter(({ paths }) => !paths.some((path) => gone.has(path)))
   const orphans = await orphanSidecars(deps, kept, nowMs)
   await deps.store.delete(orphans)
   return [...expired, ...orphans]
+}
+
+/** The newest checkpoint of a version that expired, and whose time leans on no commit before it: one that was moved forward does. */
+async function newestExpired(
+  deps: LogDependencies,
+  log: TableLog,
+  checkpoints: readonly CheckpointFiles[],
+  beforeMs: number,
+): Promise<CheckpointFiles | undefined> {
+  const timeline = await Timeline.load(deps.store, log)
+  const newest = await timeline.newestAt(Math.floor(beforeMs / DAY_MS) * DAY_MS)
+  return checkpoints.find(({ version }) => newest !== undefined && version <= newest && timeline.standsAlone(version))
 }
 
 /** Files of versions before the base, oldest first, and compacted files that begin at it or before. */
@@ -54,17 +65,15 @@ async function expiredFiles(deps: LogDependencies, base: number): Promise<string
 
 /** Nothing is deleted on the word of a checkpoint that cannot be read. */
 async function isWhole(deps: LogDependencies, checkpoint: CheckpointFiles): Promise<boolean> {
-  return (await sidecarsOf(deps, checkpoint)) !== undefined
+  const sidecars = await sidecarsNamed(deps, checkpoint)
+  const there = await Promise.all((sidecars ?? []).map((path) => deps.store.head(path)))
+  return sidecars !== undefined && !there.includes(undefined)
 }
 
-/** The sidecars of a checkpoint, all there; `undefined` when it is damaged. */
-async function sidecarsOf(deps: LogDependencies, checkpoint: CheckpointFiles): Promise<readonly string[] | undefined> {
+/** The sidecars that a checkpoint names; `undefined` when it is damaged. */
+async function sidecarsNamed(deps: LogDependencies, checkpoint: CheckpointFiles): Promise<readonly string[] | undefined> {
   try {
-    const opened = await openCheckpoint(deps, checkpoint, {})
-    await opened.release()
-    const paths = opened.head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
-    const there = await Promise.all(paths.map((path) => deps.store.head(path)))
-    return there.includes(undefined) ? undefined : paths
+    return await readSidecarPaths(deps, checkpoint, {})
   } catch (error) {
     if (isDeltaError(error, 'corrupt')) return undefined
     throw error
@@ -78,7 +87,7 @@ async function orphanSidecars(deps: LogDependencies, kept: readonly CheckpointFi
   if (old.length === 0) return []
   const named = new Set<string>()
   for (const checkpoint of kept) {
-    const sidecars = await sidecarsOf(deps, checkpoint)
+    const sidecars = await sidecarsNamed(deps, checkpoint)
     if (!sidecars) return []
     for (const path of sidecars) named.add(path)
   }

@@ -1,3 +1,5 @@
+import { DeltaError } from '../base/errors.js'
+import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { type LogListing, listLog, versionRange } from './log-listing.js'
@@ -37,10 +39,20 @@ export class Timeline {
     return new Timeline(store, await listLog(store, 0, options), log.version, log.stateAt(log.version).metadata.configuration)
   }
 
-  /** The time of a version, given what its commit says where that is known already. Milliseconds since 1970-01-01 UTC. */
+  /**
+   * The time of a version, given what its commit says. Milliseconds since 1970-01-01 UTC.
+   *
+   * @throws {DeltaError} `LOG_INCOMPLETE` where the commit has a say and does not use it: the time of its file is another clock's.
+   */
   timeSaid(version: number, inCommitTimestamp: number | undefined): number {
-    const said = this.inCommit && version >= this.inCommit.version ? inCommitTimestamp : undefined
-    return said ?? this.fileTimesMs.get(version) ?? Number.NaN
+    if (!this.inCommit || version < this.inCommit.version) return this.fileTimesMs.get(version) ?? Number.NaN
+    if (inCommitTimestamp !== undefined) return inCommitTimestamp
+    throw new DeltaError(
+      'LOG_INCOMPLETE',
+      'a commit does not say when it was made, on a table with in-commit timestamps',
+      { file: commitPath(version) },
+      { hint: 'the table itself can be read, by version and not by time' },
+    )
   }
 
   /** The time of a version, in milliseconds since 1970-01-01 UTC. It reads the commit only where that has a say. */

@@ -128,6 +128,16 @@ describe('cleaning up the log', () => {
     expect(await filesAt(store, 5)).toEqual(['f4', 'f5'])
   })
 
+  it('deletes old sidecars that no checkpoint names, though nothing else expired', async () => {
+    const store = await tableOf(days, [2, 4], { 'delta.checkpointPolicy': 'v2' })
+    const orphan = `${LOG_FOLDER}/_sidecars/orphan.parquet`
+    await store.put(orphan, Buffer.from('left behind'))
+    expect(await cleaned(store, 5.5)).toEqual([])
+    expect(await cleaned(store, 6.5)).toEqual(['_sidecars/orphan.parquet'])
+    expect(await filesAt(store, 5)).toEqual(['f4', 'f5'])
+    expect(await cleaned(store, 6.5)).toEqual([])
+  })
+
   it('follows a checkpoint that is asked for, with a checksum', async () => {
     const store = await tableOf(days, [], { 'delta.checkpointPolicy': 'v2' })
     const clock = skippingClock(START + 99 * DAY)

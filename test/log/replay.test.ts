@@ -200,4 +200,19 @@ describe('a log that is followed', () => {
     await expect(table.snapshot()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
     await expect(table.transaction()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
   })
+
+  it('is refused, by the name of its feature, where a catalog alone knows the newest version', async () => {
+    const store = new MemoryStore()
+    const catalogManaged = ['inCommitTimestamp', 'vacuumProtocolCheck', 'catalogManaged']
+    const protocol = {
+      minReaderVersion: 3,
+      minWriterVersion: 7,
+      readerFeatures: ['vacuumProtocolCheck', 'catalogManaged'],
+      writerFeatures: catalogManaged,
+    }
+    await writeLog(store, [{ protocol }, metadata()])
+    const refusal = { code: 'FEATURE_UNSUPPORTED', kind: 'unsupported', details: { features: 'catalogManaged' } }
+    await expect(world.table(store).snapshot()).rejects.toMatchObject(refusal)
+    await expect(world.table(store).transaction()).rejects.toMatchObject(refusal)
+  })
 })

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { writeCheckpoint } from '../../src/log/checkpoint-write.js'
 import { TableLog } from '../../src/log/table-log.js'
 import type { Action } from '../../src/protocol/actions.js'
-import { commitPath, formatLogPath, LOG_FOLDER } from '../../src/protocol/log-path.js'
+import { commitPath, formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import { addOf, metadata, openWorld, writeLog } from '../support/world.js'
 
@@ -127,37 +128,120 @@ describe('a v2 checkpoint', () => {
 })
 
 describe('a checkpoint', () => {
-  const PARTITIONED: Action = {
+  const field = (name: string, type: string, more: object = {}) => ({ name, type, nullable: true, metadata: more })
+  const partitioned = (fields: readonly ReturnType<typeof field>[], configuration = {}) => ({
     metaData: {
       id: 'c0ffee00-0000-4000-8000-000000000000',
       format: { provider: 'parquet' },
-      schemaString: JSON.stringify({
-        type: 'struct',
-        fields: ['p', 'day'].map((name) => ({
-          name,
-          type: name === 'p' ? 'integer' : 'date',
-          nullable: true,
-          metadata: {},
-        })),
-      }),
-      partitionColumns: ['p', 'day'],
-      configuration: {},
+      schemaString: JSON.stringify({ type: 'struct', fields: [...fields, field('v', 'long', fields[0]?.metadata && V_MAPPED)] }),
+      partitionColumns: fields.map(({ name }) => name),
+      configuration,
     },
-  }
+  })
+  const V_MAPPED = { 'delta.columnMapping.id': 9, 'delta.columnMapping.physicalName': 'col-v' }
+  const filesOf = async (store: MemoryStore) => (await (await world.table(store).snapshot()).files()).files
 
-  it('may hold partition values in their types alone', async () => {
+  it.each([
+    ['integer', '7::INTEGER', '7'],
+    ['date', "DATE '2026-01-02'", '2026-01-02'],
+    ['string', "'a \\x41 b'", 'a \\x41 b'],
+    ['binary', String.raw`'\xC3\xA9\x01"'::BLOB`, 'é\u0001"'],
+    ['timestamp', "TIMESTAMPTZ '2026-01-02 03:04:05.6+01'", '2026-01-02T02:04:05.600000Z'],
+    ['boolean', 'true', 'true'],
+  ])('may hold partition values in their types alone: %s', async (type, sql, text) => {
     const store = new MemoryStore()
-    await writeLog(store, [V2, PARTITIONED])
-    await store.put(
-      `${LOG_FOLDER}/_sidecars/s.parquet`,
-      await parquet(
-        `SELECT {path: 'f', size: 10, modificationTime: 1, dataChange: false, "partitionValues_parsed": {day: DATE '2026-01-02', p: NULL::INTEGER}} AS "add"`,
-      ),
-    )
-    const actions = [V2, PARTITIONED, { sidecar: { path: 's.parquet', sizeInBytes: 1, modificationTime: 1 } }]
+    const table = partitioned([field('p', type), field('q', type)])
+    await writeLog(store, [V2, table])
+    const file = `{path: 'f', size: 10, modificationTime: 1, dataChange: false, "partitionValues_parsed": {q: NULLIF(${sql}, ${sql}), p: ${sql}}}`
+    await store.put(`${LOG_FOLDER}/_sidecars/s.parquet`, await parquet(`SELECT ${file} AS "add"`))
+    const actions = [V2, table, { sidecar: { path: 's.parquet', sizeInBytes: 1, modificationTime: 1 } }]
     await store.put(uuidPath(0, 'json'), ndjson(actions))
-    const [file] = (await (await world.table(store).snapshot()).files()).files
-    expect(file?.partitionValues).toEqual({ p: null, day: '2026-01-02' })
+    expect((await filesOf(store))[0]?.partitionValues).toEqual({ p: text, q: null })
+  })
+
+  it('whose typed partition values are bytes that are no text is damaged, and fine where their text is there too', async () => {
+    const store = new MemoryStore()
+    const table = partitioned([field('p', 'binary')])
+    await writeLog(store, [V2, table])
+    const of = (more: string) =>
+      parquet(
+        String.raw`SELECT {path: 'f', size: 10, modificationTime: 1, dataChange: false, ${more} "partitionValues_parsed": {p: '\xFF'::BLOB}} AS "add"`,
+      )
+    const actions = [V2, table, { sidecar: { path: 's.parquet', sizeInBytes: 1, modificationTime: 1 } }]
+    await store.put(uuidPath(0, 'json'), ndjson(actions))
+    await store.put(`${LOG_FOLDER}/_sidecars/s.parquet`, await of(`"partitionValues": MAP {'p': 'x'},`))
+    expect((await filesOf(store))[0]?.partitionValues).toEqual({ p: 'x' })
+    await store.delete([commitPath(0)])
+    await store.put(`${LOG_FOLDER}/_sidecars/s.parquet`, await of(''))
+    await expect(filesOf(store)).rejects.toMatchObject({ code: 'CHECKPOINT_DAMAGED' })
+  })
+
+  it.each(['none', 'name', 'id'])('holds values in their types by the names that files use, column mapping %s', async (mode) => {
+    const store = new MemoryStore()
+    const column = { 'delta.columnMapping.id': 1, 'delta.columnMapping.physicalName': 'col-p' }
+    const [p, v] = mode === 'none' ? ['p', 'v'] : ['col-p', 'col-v']
+    const table = partitioned([field('p', 'integer', column)], {
+      'delta.columnMapping.mode': mode,
+      'delta.columnMapping.maxColumnId': '9',
+      'delta.checkpoint.writeStatsAsJson': 'false',
+      'delta.checkpoint.writeStatsAsStruct': 'true',
+    })
+    const protocol: Action = {
+      protocol: {
+        minReaderVersion: 3,
+        minWriterVersion: 7,
+        readerFeatures: ['columnMapping'],
+        writerFeatures: ['columnMapping'],
+      },
+    }
+    const stats = { numRecords: 3, minValues: { [v]: 1 }, maxValues: { [v]: 5 }, nullCount: { [v]: 0 } }
+    const add = addOf('f', { partitionValues: { [p]: '7' }, stats: JSON.stringify(stats) })
+    await writeLog(store, [protocol, table, { add }])
+    const { deps } = world.table(store)
+    const log = await TableLog.load(deps)
+    await writeCheckpoint(deps, log, 0)
+    await log.close()
+    const file = world.spool.file('parquet')
+    await world.spool.write(file, (await store.get(classicPath(0))) ?? new Uint8Array())
+    const [row] = await world.database.rows<{ add: string }>(
+      `SELECT to_json("add")::VARCHAR AS add FROM read_parquet('${file}') WHERE "add".path IS NOT NULL`,
+    )
+    const held = JSON.parse(row?.add ?? '{}') as object
+    expect(held).toMatchObject({ partitionValues_parsed: { [p]: 7 }, stats_parsed: stats })
+    expect(held).not.toHaveProperty('stats')
+    await store.delete([commitPath(0)])
+    const [read] = await filesOf(store)
+    expect(read?.partitionValues).toEqual({ [p]: '7' })
+    expect(JSON.parse(read?.stats ?? '{}')).toMatchObject(stats)
+  })
+
+  it('of many files has them in several sidecars, each file once', async () => {
+    const store = new MemoryStore()
+    const names = Array.from({ length: 10 }, (_, at) => `f${at}`)
+    const removed = names.slice(0, 3)
+    await writeLog(
+      store,
+      [V2, metadata({ 'delta.checkpointPolicy': 'v2' }), ...names.map((name) => ({ add: addOf(name) }))],
+      removed.map((path) => ({ remove: { path, dataChange: true, deletionTimestamp: 5 } })),
+      [{ add: addOf('f1') }],
+    )
+    const { deps } = world.table(store)
+    const log = await TableLog.load(deps)
+    const written = await writeCheckpoint(deps, log, 0, log.head(), 4)
+    await log.close()
+    const pointer = JSON.parse(Buffer.from((await store.get(LAST_CHECKPOINT_PATH)) ?? []).toString()) as object
+    expect(pointer).toMatchObject({ size: written.size, numOfAddFiles: 8, v2Checkpoint: { sidecarFiles: { length: 3 } } })
+    const sidecars: string[] = []
+    for await (const { path } of store.list(`${LOG_FOLDER}/_sidecars`)) sidecars.push(path)
+    expect(sidecars).toHaveLength(3)
+    await store.delete([0, 1, 2].map(commitPath))
+    expect((await filesOf(store)).map(({ path }) => path).toSorted()).toEqual(['f1', ...names.slice(3)])
+    const again = await TableLog.load(deps)
+    const relation = await again.files()
+    expect(await deps.database.rows(`SELECT path FROM "${relation.name}" WHERE added_at IS NULL ORDER BY 1`)).toEqual(
+      ['f0', 'f2'].map((path) => ({ path })),
+    )
+    await again.close()
   })
 
   it('without any commit is a table', async () => {

@@ -68,6 +68,22 @@ describe('the version at a time', () => {
     expect([await versionAt(store, at(199)), await versionAt(store, at(200))]).toEqual([0, 1])
   })
 
+  it('is not to be told where a commit does not say its time and should; the table is read all the same', async () => {
+    const store = new MemoryStore()
+    const configuration = { 'delta.enableInCommitTimestamps': 'true' }
+    await store.put(
+      commitPath(0),
+      formatCommit([{ commitInfo: { inCommitTimestamp: at(1) } }, PROTOCOL, metadata(configuration)]),
+    )
+    await store.put(commitPath(1), formatCommit([{ commitInfo: { operation: 'WRITE' } }, { add: addOf('a') }]))
+    await store.put(commitPath(2), formatCommit([{ commitInfo: { inCommitTimestamp: at(3) } }, { add: addOf('b') }]))
+    const failure = { code: 'LOG_INCOMPLETE', kind: 'corrupt', details: { file: commitPath(1) } }
+    await expect(versionAt(store, at(2))).rejects.toMatchObject(failure)
+    await expect(world.table(store).history(10)).rejects.toMatchObject(failure)
+    expect((await (await world.table(store).snapshot()).files()).files).toHaveLength(2)
+    expect((await world.table(store).snapshot({ version: 1 })).version).toBe(1)
+  })
+
   describe('where in-commit timestamps were enabled later', () => {
     const on = (timestampMs: number) => ({
       'delta.enableInCommitTimestamps': 'true',
