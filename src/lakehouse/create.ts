@@ -95,32 +95,42 @@ export async function createDeltaTable(
   files: readonly Action[] = [],
   signal?: AbortSignal,
 ): Promise<boolean> {
-  const { clock, database, random } = table.deps
-  await database.use((connection) => checkRules(connection, design.schema, design.properties))
-  const now = clock.now()
-  const tracked = design.properties.rowTracking
-    ? {
-        'delta.rowTracking.materializedRowIdColumnName': `_row-id-col-${random.uuid()}`,
-        'delta.rowTracking.materializedRowCommitVersionColumnName': `_row-commit-version-col-${random.uuid()}`,
-      }
-    : {}
-  const metadata = metadataOf({ ...design, configuration: { ...design.configuration, ...tracked } }, random.uuid(), now)
-  const described = {
-    ...operation,
-    parameters: {
-      partitionBy: JSON.stringify(design.partitionColumns),
-      clusterBy: JSON.stringify(design.clusterBy.map((path) => path.join('.'))),
-      description: design.comment ?? null,
-      isManaged: 'false',
-      properties: JSON.stringify(metadata.configuration),
-    },
-  }
+  const metadata = await newMetadata(table, design)
+  const described = { ...operation, parameters: parametersOf(design, metadata) }
   const commitInfo = commitInfoOf(table.deps, described, {
     isolationLevel: design.properties.isolationLevel,
     isBlindAppend: true,
   })
   const domains = design.domains.map((domainMetadata) => ({ domainMetadata }))
   return table.create(design.protocol, metadata, [{ commitInfo }, ...domains, ...files], { signal })
+}
+
+/**
+ * The metadata of a table that is about to be made, with an id of its own.
+ *
+ * @throws {DeltaError} as `checkRules` does, for rules that rows could not be held to.
+ */
+export async function newMetadata(table: DeltaTable, design: CheckedDesign): Promise<Metadata> {
+  const { clock, database, random } = table.deps
+  await database.use((connection) => checkRules(connection, design.schema, design.properties))
+  const tracked = design.properties.rowTracking
+    ? {
+        'delta.rowTracking.materializedRowIdColumnName': `_row-id-col-${random.uuid()}`,
+        'delta.rowTracking.materializedRowCommitVersionColumnName': `_row-commit-version-col-${random.uuid()}`,
+      }
+    : {}
+  return metadataOf({ ...design, configuration: { ...design.configuration, ...tracked } }, random.uuid(), clock.now())
+}
+
+/** What the history says of how a table was made. */
+export function parametersOf(design: CheckedDesign, { configuration }: Metadata): NonNullable<Operation['parameters']> {
+  return {
+    partitionBy: JSON.stringify(design.partitionColumns),
+    clusterBy: JSON.stringify(design.clusterBy.map((path) => path.join('.'))),
+    description: design.comment ?? null,
+    isManaged: 'false',
+    properties: JSON.stringify(configuration),
+  }
 }
 
 function metadataOf(
@@ -147,6 +157,7 @@ function constraintProperties(constraints: readonly CheckConstraint[]): Readonly
   return Object.fromEntries(constraints.map(({ name, expression }) => [`delta.constraints.${name.toLowerCase()}`, expression]))
 }
 
+/** @throws {DeltaError} `TYPE_UNSUPPORTED`. */
 export function fieldOf(column: ColumnDefinition): StructField {
   const { name, nullable = true, comment, default: byDefault, generatedAs, identity } = column
   const { type, limit } = parseColumnType(column.type)

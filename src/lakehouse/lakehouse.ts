@@ -15,7 +15,8 @@ import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
 import type { CloneTableOptions, CloneTableResult } from './maintenance-options.js'
-import { checkTableName, tableExists } from './names.js'
+import { makeTable } from './make-table.js'
+import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
 import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
 import type { PinnedTable } from './query-runner.js'
@@ -155,16 +156,19 @@ export class Lakehouse {
   }
 
   /**
-   * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists`; `NAME_INVALID`, `ARGUMENT_INVALID`, `TYPE_UNSUPPORTED`,
-   * `FEATURE_UNSUPPORTED`, `STORE_UNSAFE`.
+   * @returns the table's newest version, and whether this call made it.
+   * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists` or `orReplace`; `NAME_INVALID`, `ARGUMENT_INVALID`,
+   * `TYPE_UNSUPPORTED`, `FEATURE_UNSUPPORTED`, `STORE_UNSAFE`.
    */
   async createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }> {
+    const { ifNotExists = false, orReplace = false, signal } = options
+    if (ifNotExists && orReplace) throw new DeltaError('ARGUMENT_INVALID', 'either orReplace or ifNotExists, not both')
     const design = checkDesign({ ...options, fields: options.columns.map(fieldOf) })
     const { delta } = this.open(checkTableName(name))
-    await this.beforeTable({ signal: options.signal })
-    const created = await createDeltaTable(delta, design, { name: 'CREATE TABLE' }, [], options.signal)
-    if (!created && !options.ifNotExists) throw tableExists(name)
-    return { created, version: (await delta.snapshot()).version }
+    await this.beforeTable({ signal })
+    const mode = orReplace ? 'createOrReplace' : 'create'
+    const { created, version } = await makeTable(delta, name, design, undefined, { mode, ifNotExists, signal })
+    return { created, version }
   }
 
   /**

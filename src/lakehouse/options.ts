@@ -351,12 +351,16 @@ export interface IdentityDefinition {
 export interface CreateTableOptions {
   readonly columns: readonly ColumnDefinition[]
   readonly partitionBy?: readonly string[] | undefined
+  /** Paths of columns, at most 4. A table is partitioned or clustered, not both. */
+  readonly clusterBy?: readonly (readonly string[])[] | undefined
   readonly properties?: Readonly<Record<string, string>> | undefined
   /** Conditions that every row satisfies, in Spark's SQL. */
   readonly constraints?: readonly { readonly name: string; readonly expression: string }[] | undefined
   readonly comment?: string | undefined
   /** Leave a table that is there as it is. @defaultValue false */
   readonly ifNotExists?: boolean | undefined
+  /** Put the table in the place of one that is there, as its next version. @defaultValue false */
+  readonly orReplace?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 

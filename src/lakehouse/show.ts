@@ -1,6 +1,9 @@
 import { literal } from '../engine/sql-text.js'
-import { type StructField, typeText } from '../protocol/schema.js'
+import type { DomainMetadata } from '../protocol/actions.js'
+import { physicalName } from '../protocol/column-mapping.js'
+import { type DataType, isStruct, type StructField, typeText } from '../protocol/schema.js'
 import { supportedFeatures } from '../protocol/table-features.js'
+import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { commandResult } from './query-runner.js'
 import { text } from './relations.js'
@@ -51,8 +54,10 @@ export async function showPartitions(host: TableHost, snapshot: Snapshot): Promi
 }
 
 /** `createtab_stmt`: a statement that makes a table like this one, without its rows. */
-export function showCreateTable(host: TableHost, name: string, snapshot: Snapshot): Promise<QueryResult> {
-  return commandResult(host, [text('createtab_stmt')], [{ createtab_stmt: createStatement(name, snapshot) }])
+export async function showCreateTable(host: TableHost, name: string, table: DeltaTable): Promise<QueryResult> {
+  const snapshot = await table.snapshot()
+  const clusterBy = clusteringOf(snapshot, (await table.known()).domainMetadata())
+  return commandResult(host, [text('createtab_stmt')], [{ createtab_stmt: createStatement(name, snapshot, clusterBy) }])
 }
 
 /** `col_name`, `data_type`, `comment`: the columns, then what there is to say about the table, as Spark lays it out. */
@@ -86,7 +91,11 @@ export async function describeExtended(host: TableHost, name: string, uri: strin
 const DERIVED = /^delta\.(constraints\.|feature\.|columnMapping\.maxColumnId$|rowTracking\.materialized)/
 const CONSTRAINT = 'delta.constraints.'
 
-function createStatement(name: string, { metadata, schema, partitionColumns }: Snapshot): string {
+function createStatement(
+  name: string,
+  { metadata, schema, partitionColumns }: Snapshot,
+  clusterBy: readonly (readonly string[])[],
+): string {
   const constraints = Object.entries(metadata.configuration)
     .filter(([key]) => key.startsWith(CONSTRAINT))
     .map(([key, check]) => `CONSTRAINT ${quoted(key.slice(CONSTRAINT.length))} CHECK (${check})`)
@@ -96,6 +105,7 @@ function createStatement(name: string, { metadata, schema, partitionColumns }: S
     `CREATE TABLE ${quoted(name)} (\n  ${items.join(',\n  ')})`,
     'USING delta',
     ...(partitionColumns.length > 0 ? [`PARTITIONED BY (${partitionColumns.map(quoted).join(', ')})`] : []),
+    ...(clusterBy.length > 0 ? [`CLUSTER BY (${clusterBy.map((path) => path.map(quoted).join('.')).join(', ')})`] : []),
     ...(metadata.description === undefined ? [] : [`COMMENT ${literal(metadata.description)}`]),
     ...(properties.length > 0
       ? [`TBLPROPERTIES (\n  ${properties.map(([key, value]) => `${literal(key)} = ${literal(value)}`).join(',\n  ')})`]
@@ -110,7 +120,7 @@ function columnDefinition(field: StructField): string {
   const identity = of('delta.identity.allowExplicitInsert') === 'true' ? 'BY DEFAULT' : 'ALWAYS'
   return [
     quoted(field.name),
-    typeText(field.type),
+    typeDefinition(field.type),
     ...(field.nullable ? [] : ['NOT NULL']),
     ...(byDefault === undefined ? [] : [`DEFAULT ${byDefault}`]),
     ...(generatedAs === undefined ? [] : [`GENERATED ALWAYS AS (${generatedAs})`]),
@@ -119,6 +129,44 @@ function columnDefinition(field: StructField): string {
       : [`GENERATED ${identity} AS IDENTITY (START WITH ${start} INCREMENT BY ${of('delta.identity.step') ?? '1'})`]),
     ...(comment === undefined ? [] : [`COMMENT ${literal(comment)}`]),
   ].join(' ')
+}
+
+/** A type as a definition has it, with all that it says of fields inside. */
+function typeDefinition(type: DataType): string {
+  if (typeof type === 'string') return type
+  switch (type.type) {
+    case 'struct':
+      return `struct<${type.fields.map(innerDefinition).join(', ')}>`
+    case 'array':
+      return `array<${typeDefinition(type.elementType)}>`
+    case 'map':
+      return `map<${typeDefinition(type.keyType)}, ${typeDefinition(type.valueType)}>`
+  }
+}
+
+function innerDefinition(field: StructField): string {
+  const comment = commentOf(field)
+  return [
+    `${quoted(field.name)}: ${typeDefinition(field.type)}`,
+    ...(field.nullable ? [] : ['NOT NULL']),
+    ...(comment === undefined ? [] : [`COMMENT ${literal(comment)}`]),
+  ].join(' ')
+}
+
+/** The columns that a table is clustered by; its log has them by the names that files know. */
+function clusteringOf({ schema, mapping }: Snapshot, domains: Iterable<DomainMetadata>): readonly (readonly string[])[] {
+  const [clustering] = [...domains].filter(({ domain, removed }) => domain === 'delta.clustering' && !removed)
+  const { clusteringColumns = [] } = JSON.parse(clustering?.configuration ?? '{}') as { clusteringColumns?: string[][] }
+  return clusteringColumns.map((path) => {
+    let above: DataType = schema
+    return path.map((physical) => {
+      const found: StructField | undefined = isStruct(above)
+        ? above.fields.find((field) => physicalName(field, mapping) === physical)
+        : undefined
+      above = found?.type ?? above
+      return found?.name ?? physical
+    })
+  })
 }
 
 function commentOf(field: StructField): string | undefined {

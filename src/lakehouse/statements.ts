@@ -1,10 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { restore } from '../ops/restore.js'
-import { field } from '../protocol/schema.js'
-import { parseType } from '../protocol/type-text.js'
 import { momentOf } from '../sql/planner.js'
 import type { Statement } from '../sql/statement.js'
-import type { CreateTable } from '../sql/statements/create.js'
 import type { Optimize } from '../sql/statements/maintenance.js'
 import type { TableName } from '../sql/statements/names.js'
 import type { StoreOptions } from '../storage/store.js'
@@ -14,30 +11,28 @@ import { alter } from './alter.js'
 import { type ChangedTable, deleteFrom, updateIn } from './change-rows.js'
 import { cloneStatement } from './clone.js'
 import { copyInto } from './copy.js'
-import { checkDesign, createDeltaTable, type TableDesign } from './create.js'
+import { runCreate } from './create-statement.js'
 import { describe, history } from './describe.js'
-import { insertQuery, stageQuery } from './insert.js'
+import { insertQuery } from './insert.js'
 import { fsckStatement, vacuumStatement } from './maintenance.js'
 import { mergeInto } from './merge.js'
-import { tableExists } from './names.js'
 import type {
   AppendInput,
   AppendOptions,
   AppendResult,
   ChangeRowsResult,
-  CreateTableOptions,
   OptimizeOptions,
   OptimizeResult,
   SqlOptions,
   TableSummary,
 } from './options.js'
 import { overwriteQuery, overwriteScope } from './overwrite.js'
-import { commandResult, explainQuery, readyQuery, runQuery } from './query-runner.js'
+import { commandResult, explainQuery, runQuery } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
-import { checkCreate, checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
+import { checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
 
 /** What statements do to a catalog. */
 export interface Catalog {
@@ -46,7 +41,6 @@ export interface Catalog {
     append(input: AppendInput, options: AppendOptions): Promise<AppendResult>
     optimize(options: OptimizeOptions): Promise<OptimizeResult>
   }
-  createTable(name: string, options: CreateTableOptions): Promise<{ readonly created: boolean; readonly version: number }>
   dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
   deltaOf(name: string): DeltaTable
   /** Makes sure that tables here are safe to commit to. */
@@ -66,11 +60,10 @@ export async function runStatement(
       return runQuery(host, { text: statement.text, params, signal })
     case 'explain':
       return explainQuery(host, { text: statement.text, params, signal })
-    case 'createTable':
-      checkCreate(statement)
-      return statement.as === undefined
-        ? createTable(catalog, host, statement)
-        : createTableAs(catalog, host, statement, statement.as, options)
+    case 'createTable': {
+      const name = await canonical(catalog, catalogName(statement.table))
+      return runCreate(host, catalog.deltaOf(name), name, statement, options, () => catalog.beforeTable({ signal }))
+    }
     case 'insert': {
       checkInsert(statement)
       const table = await existing(host, statement.table)
@@ -123,7 +116,7 @@ export async function runStatement(
       return showPartitions(host, await (await existing(host, statement.table)).snapshot())
     case 'showCreateTable': {
       const table = await existing(host, statement.table)
-      return showCreateTable(host, nameIn(statement.table) ?? table.uri, await table.snapshot())
+      return showCreateTable(host, nameIn(statement.table) ?? table.uri, table)
     }
     case 'reorg':
     case 'optimize': {
@@ -233,64 +226,6 @@ function changeColumns(result: ChangeRowsResult) {
     files_removed: ['BIGINT', result.filesRemoved],
     files_marked: ['BIGINT', result.filesMarked],
   } as const
-}
-
-async function createTable(catalog: Catalog, host: TableHost, statement: CreateTable): Promise<QueryResult> {
-  const { columns, constraints, partitionBy, properties, comment, ifNotExists } = statement
-  const { created, version } = await catalog.createTable(await canonical(catalog, catalogName(statement.table)), {
-    columns,
-    constraints: constraints.map(({ name, check }) => ({ name, expression: check })),
-    partitionBy,
-    properties,
-    comment,
-    ifNotExists,
-  })
-  return one(host, { created: ['BOOLEAN', created], version: ['BIGINT', version] })
-}
-
-/** The table and its rows come in one commit: nobody sees it empty. */
-async function createTableAs(
-  catalog: Catalog,
-  host: TableHost,
-  statement: CreateTable,
-  query: string,
-  options: SqlOptions,
-): Promise<QueryResult> {
-  const name = await canonical(catalog, catalogName(statement.table))
-  const delta = catalog.deltaOf(name)
-  const there = async () =>
-    one(host, {
-      created: ['BOOLEAN', false],
-      version: ['BIGINT', (await delta.snapshot()).version],
-      rows_added: ['BIGINT', 0],
-    })
-  if (await delta.exists()) {
-    if (!statement.ifNotExists) throw tableExists(name)
-    return await there()
-  }
-  const ready = await readyQuery(host, { text: query, params: options.params, signal: options.signal })
-  try {
-    const { partitionBy, properties, comment } = statement
-    const fields = ready.plan.columns.map(({ name: column, type }) => field(column, parseType(type, 'duckdb')))
-    const design = checkDesign({ fields, partitionBy, properties, comment } satisfies TableDesign)
-    await catalog.beforeTable({ signal: options.signal })
-    const staged = await stageQuery(
-      delta,
-      ready,
-      design,
-      fields.map((f) => f.name),
-      options,
-    )
-    const metrics = { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
-    const files = staged.adds.map((add) => ({ add }))
-    if (!(await createDeltaTable(delta, design, { name: 'CREATE TABLE AS SELECT', metrics }, files, options.signal))) {
-      if (!statement.ifNotExists) throw tableExists(name)
-      return await there()
-    }
-    return await one(host, { created: ['BOOLEAN', true], version: ['BIGINT', 0], rows_added: ['BIGINT', staged.rows] })
-  } finally {
-    ready.release(false)
-  }
 }
 
 function zorderOf({ zorderBy }: Optimize): Pick<OptimizeOptions, 'zorderBy'> {

@@ -1,5 +1,4 @@
 import { DeltaError } from '../base/errors.js'
-import type { CreateTable } from '../sql/statements/create.js'
 import type { Insert } from '../sql/statements/insert.js'
 import type { Optimize } from '../sql/statements/maintenance.js'
 import type { Merge } from '../sql/statements/merge.js'
@@ -12,15 +11,6 @@ const WITHOUT_EXECUTOR = {
 
 export function statementUnsupported({ kind }: { readonly kind: keyof typeof WITHOUT_EXECUTOR }): DeltaError {
   return unsupported(WITHOUT_EXECUTOR[kind])
-}
-
-/** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that a new table could not live up to. */
-export function checkCreate(statement: CreateTable): void {
-  const { clusterBy, location, mode } = statement
-  if (mode !== 'create') throw unsupported(mode === 'replace' ? 'REPLACE TABLE' : 'CREATE OR REPLACE TABLE')
-  if (clusterBy !== undefined && clusterBy.length > 0) throw unsupported('CLUSTER BY')
-  if (location !== undefined)
-    throw unsupported('LOCATION', 'a table of the lakehouse lies in the folder of its name: leave LOCATION out')
 }
 
 /** @throws {DeltaError} `STATEMENT_UNSUPPORTED` for the first clause that nothing here carries out. */

@@ -62,7 +62,7 @@ const DUCKDB_NAMES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads a type as people write it (`decimal(10,2)`, `ARRAY<STRUCT<a: INT>>`, `STRUCT(a INT)[]`, `MAP(VARCHAR, INT)`).
+ * Reads a type as people write it (`decimal(10,2)`, `ARRAY<STRUCT<a: INT NOT NULL>>`, `STRUCT(a INT)[]`, `MAP(VARCHAR, INT)`).
  *
  * @param dialect `duckdb` reads names as DuckDB prints them.
  * @throws {DeltaError} `TYPE_UNSUPPORTED` for a type that no Delta table has.
@@ -83,7 +83,7 @@ class TypeParser {
   constructor(text: string, dialect: 'people' | 'duckdb') {
     this.text = text
     this.dialect = dialect
-    this.tokens = text.match(/"(?:[^"]|"")*"|`(?:[^`]|``)*`|[\p{L}\p{N}_$]+|[^\s]/gu) ?? []
+    this.tokens = text.match(/'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|[\p{L}\p{N}_$]+|[^\s]/gu) ?? []
   }
 
   type(): DataType {
@@ -153,7 +153,10 @@ class TypeParser {
     do {
       const name = unquote(this.next())
       this.accept(':')
-      fields.push(field(name, this.type()))
+      const type = this.type()
+      const nullable = !this.acceptWords('not', 'null')
+      const comment = this.acceptWords('comment') ? { comment: textOf(this.next()) } : {}
+      fields.push(field(name, type, nullable, comment))
     } while (this.accept(','))
     if (new Set(fields.map((f) => f.name.toLowerCase())).size < fields.length) throw this.unsupported()
     return fields
@@ -183,6 +186,12 @@ class TypeParser {
     return true
   }
 
+  private acceptWords(...words: readonly string[]): boolean {
+    if (!words.every((word, index) => this.tokens[this.at + index]?.toLowerCase() === word)) return false
+    this.at += words.length
+    return true
+  }
+
   private expect(token: string): void {
     if (!this.accept(token)) throw this.unsupported()
   }
@@ -197,6 +206,10 @@ class TypeParser {
       },
     )
   }
+}
+
+function textOf(token: string): string {
+  return token.startsWith("'") ? token.slice(1, -1).replaceAll("''", "'") : token
 }
 
 function unquote(token: string): string {

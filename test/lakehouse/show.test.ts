@@ -13,7 +13,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'deltaic-show-'))
   lake = await openLakehouse(join(folder, 'lake'))
   await lake.sql(
-    "CREATE TABLE t (id BIGINT NOT NULL COMMENT 'it''s the key', day DATE, `a-b` STRUCT<x: INT, y: ARRAY<STRING>>) PARTITIONED BY (day) " +
+    "CREATE TABLE t (id BIGINT NOT NULL COMMENT 'it''s the key', day DATE, `a-b` STRUCT<x: INT, `y, z`: ARRAY<STRUCT<`null`: STRING NOT NULL COMMENT 'it''s in'>>>) PARTITIONED BY (day) " +
       "COMMENT 'the table' TBLPROPERTIES ('delta.appendOnly' = 'true', 'our.own' = 'x''y')",
   )
   await lake.sql(
@@ -63,6 +63,26 @@ describe('SHOW', () => {
     await lake.sql('DROP TABLE again')
   })
 
+  it('CREATE TABLE repeats what columns, constraints and clustering say', async () => {
+    await lake.sql(
+      "CREATE TABLE u (id BIGINT, `kind of` STRING DEFAULT 'plain, or not', twice BIGINT GENERATED ALWAYS AS (id * 2), " +
+        "CONSTRAINT positive CHECK (id > 0)) TBLPROPERTIES ('delta.columnMapping.mode' = 'name')",
+    )
+    const [statement] = (await column('SHOW CREATE TABLE u')) as [string]
+    for (const part of [
+      "`kind of` string DEFAULT 'plain, or not'",
+      '`twice` long GENERATED ALWAYS AS (id * 2)',
+      'CONSTRAINT `positive` CHECK (id > 0)',
+    ])
+      expect(statement).toContain(part)
+    await lake.sql(statement.replace('CREATE TABLE', 'CREATE OR REPLACE TABLE'))
+    expect(await column('SHOW CREATE TABLE u')).toEqual([statement])
+    await lake.sql('INSERT INTO u (id) VALUES (1)')
+    expect(await rows('SELECT * FROM u')).toEqual([{ id: 1n, 'kind of': 'plain, or not', twice: 2n }])
+    await expect(lake.sql('INSERT INTO u (id) VALUES (0)')).rejects.toMatchObject({ code: 'CONSTRAINT_VIOLATED' })
+    await lake.sql('DROP TABLE u')
+  })
+
   it('names the table that is not there', async () => {
     for (const statement of [
       'SHOW COLUMNS IN x',
@@ -81,7 +101,7 @@ describe('DESCRIBE EXTENDED', () => {
     expect(found.slice(0, 3)).toEqual([
       { col_name: 'id', data_type: 'long', comment: "it's the key" },
       { col_name: 'day', data_type: 'date', comment: null },
-      { col_name: 'a-b', data_type: 'struct<x:integer,y:array<string>>', comment: null },
+      { col_name: 'a-b', data_type: 'struct<x:integer,y, z:array<struct<null:string>>>', comment: null },
     ])
     const of = (name: string) => found.find(({ col_name }) => col_name === name)?.data_type
     expect(found.map(({ col_name }) => col_name)).toContain('# Partition Information')
@@ -113,7 +133,6 @@ describe('COPY … FROM', () => {
 
 describe('statements and clauses that nothing carries out', () => {
   it.each([
-    'CREATE OR REPLACE TABLE u (a INT)',
     "CREATE TABLE u (a INT) LOCATION '/x'",
     'INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1',
     'OPTIMIZE t FULL',

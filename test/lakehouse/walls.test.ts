@@ -29,11 +29,16 @@ afterAll(async () => {
 const armed = (attack: string) =>
   attack.replaceAll("'{sec' || 'ret}'", `'${secret.slice(0, 5)}' || '${secret.slice(5)}'`).replaceAll('{secret}', secret)
 
-describe('the first wall', () => {
-  it.each(attacks)('refuses %j', async (attack) => {
+/** What may name a file where locations are allowed, and nothing else may. */
+const ALLOWED_WITH_LOCATIONS = ["COPY t FROM '{secret}'"]
+
+describe.each([
+  ['strangers wrote', false],
+  ['may name locations', true],
+])('the first wall, for text that %s', (_, locations) => {
+  it.each(attacks.filter((attack) => !locations || !ALLOWED_WITH_LOCATIONS.includes(attack)))('refuses %j', async (attack) => {
     const before = [await readdir(folder), await readFile(secret, 'utf8')]
-    // Text that strangers wrote: with locations, COPY … FROM may name a file.
-    const answer = (async () => (await lake.sql(armed(attack), { locations: false })).rows())()
+    const answer = (async () => (await lake.sql(armed(attack), { locations })).rows())()
     const error: unknown = await answer.then(
       (rows) => expect.unreachable(`it answered ${JSON.stringify(rows, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`),
       (reason: unknown) => reason,
@@ -49,6 +54,17 @@ describe('the first wall', () => {
   it('leaves the tables as they were', async () => {
     expect((await lake.tables()).map(({ name }) => name)).toEqual(['t'])
     expect(await (await lake.sql('SELECT * FROM t')).rows()).toEqual([{ id: 1, s: 'a' }])
+  })
+
+  it(`${locations ? 'reads' : 'does not read'} a file for COPY … FROM`, async () => {
+    await lake.sql('CREATE TABLE words (word STRING)')
+    const copied = await lake.sql(`COPY words FROM '${secret}'`, { locations }).then(
+      () => 'copied',
+      (error: DeltaError) => error.code,
+    )
+    expect(copied).toBe(locations ? 'copied' : 'SQL_FORBIDDEN')
+    expect(await (await lake.sql('SELECT word FROM words')).rows()).toEqual(locations ? [{ word: SECRET }] : [])
+    await lake.dropTable('words')
   })
 
   it('lets harmless queries through that use the same words', async () => {
