@@ -8,6 +8,7 @@ import { createCommand } from './commands/create.js'
 import { demoCommand } from './commands/demo.js'
 import { describeCommand } from './commands/describe.js'
 import { diffCommand } from './commands/diff.js'
+import { exportCommand } from './commands/export.js'
 import { fsckCommand } from './commands/fsck.js'
 import { historyCommand } from './commands/history.js'
 import { ingestCommand } from './commands/ingest.js'
@@ -40,6 +41,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   cloneCommand,
   atCommand,
   diffCommand,
+  exportCommand,
   serveCommand,
   demoCommand,
   checkStoreCommand,

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Caller } from './caller.js'
 import type { ServerContext } from './context.js'
-import { checkpointAnswer, object, problems, restoreAnswer, tableParams, text, whole } from './schemas.js'
+import { checkpointAnswer, object, problems, restoreAnswer, tableParams, text, truth, vacuumAnswer, whole } from './schemas.js'
 
 interface OfTable {
   readonly table: string
@@ -12,7 +12,15 @@ interface Restore {
   readonly timestamp?: string
 }
 
-/** POST /v1/tables/:table/restore and …/checkpoint; closing the connection stops them before their commit. */
+interface Vacuum {
+  readonly mode?: 'full' | 'lite'
+  readonly retentionHours?: number
+  readonly dryRun?: boolean
+}
+
+const HOUR_MS = 3_600_000
+
+/** POST /v1/tables/:table/restore, …/vacuum and …/checkpoint; closing the connection stops them before their commit. */
 export function maintenanceRoutes(app: FastifyInstance, { lake, slots }: ServerContext): void {
   app.post<{ Params: OfTable; Body: Restore }>(
     '/v1/tables/:table/restore',
@@ -34,6 +42,38 @@ export function maintenanceRoutes(app: FastifyInstance, { lake, slots }: ServerC
       try {
         const table = lake.table(request.params.table)
         return await caller.waitsFor(() => table.restore(request.body, { signal: caller.signal }))
+      } finally {
+        release()
+      }
+    },
+  )
+
+  app.post<{ Params: OfTable; Body: Vacuum | null | undefined }>(
+    '/v1/tables/:table/vacuum',
+    {
+      schema: {
+        operationId: 'vacuum',
+        summary: 'Delete files that no version within the retention needs',
+        params: tableParams,
+        body: {
+          ...object({
+            'mode?': { type: 'string', enum: ['full', 'lite'], description: 'lite looks only at what the log says was removed.' },
+            'retentionHours?': { type: 'number', minimum: 0, description: 'Not less than the table’s own.' },
+            'dryRun?': { ...truth, description: 'Delete nothing, and tell what would be.' },
+          }),
+          nullable: true,
+        },
+        response: { 200: vacuumAnswer, ...problems },
+      },
+    },
+    async (request, reply) => {
+      const { mode, retentionHours, dryRun } = request.body ?? {}
+      const retentionMs = retentionHours === undefined ? undefined : retentionHours * HOUR_MS
+      const release = slots.take()
+      const caller = new Caller(reply)
+      try {
+        const table = lake.table(request.params.table)
+        return await caller.waitsFor(() => table.vacuum({ mode, retentionMs, dryRun, signal: caller.signal }))
       } finally {
         release()
       }

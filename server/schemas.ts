@@ -4,7 +4,7 @@ type Schema = Readonly<Record<string, unknown>>
 
 export const text = { type: 'string' } as const
 export const whole = { type: 'integer', minimum: 0 } as const
-const truth = { type: 'boolean' } as const
+export const truth = { type: 'boolean' } as const
 const free = { type: 'object', additionalProperties: true } as const
 
 /** An object with these properties; all are required but those whose names end in `?`. */
@@ -124,6 +124,14 @@ export const restoreAnswer = object({
   bytesAdded: whole,
   bytesRemoved: whole,
   attempts: whole,
+  elapsedMs: { type: 'number' },
+})
+
+export const vacuumAnswer = object({
+  filesDeleted: { ...whole, description: 'Of a dry run, the files that would be.' },
+  bytesDeleted: whole,
+  foldersDeleted: whole,
+  files: { ...list(text), description: 'The first 1,000, relative to the table.' },
   elapsedMs: { type: 'number' },
 })
 

@@ -1,16 +1,12 @@
 import { Command } from 'commander'
 import type { Lakehouse } from '../../src/index.js'
-import { argument, fromZero, quoteName, quoteText } from '../arguments.js'
+import { argument, fromZero, quoteName } from '../arguments.js'
+import { type AsOfFlags, asOfClause } from '../as-of.js'
 import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
 import type { ExitCode } from '../exit.js'
 import { humanCount } from '../output/human.js'
 import { printResult } from '../output/result.js'
-
-interface AtFlags {
-  readonly version?: number
-  readonly timestamp?: string
-}
 
 const ROWS_SHOWN = 20
 
@@ -27,12 +23,14 @@ export function atCommand(run: Run): Command {
         '\n  $ deltaic at page_views --timestamp 2026-11-01T10:30:00Z "SELECT url, count(*) FROM page_views GROUP BY url"',
     )
     .action(
-      run(async (context, table: string, query: string | undefined, flags: AtFlags) => await at(context, table, query, flags)),
+      run(async (context, table: string, query: string | undefined, flags: AsOfFlags) => await at(context, table, query, flags)),
     )
 }
 
-async function at(context: Context, table: string, query: string | undefined, flags: AtFlags): Promise<ExitCode | undefined> {
-  const source = `${quoteName(table)} ${asOf(flags)}`
+async function at(context: Context, table: string, query: string | undefined, flags: AsOfFlags): Promise<ExitCode | undefined> {
+  const asOf = asOfClause(flags)
+  if (asOf === '') throw new UsageError('at needs --version or --timestamp', 'deltaic history TABLE lists them')
+  const source = `${quoteName(table)} ${asOf}`
   await context.withLake(async (lake) => {
     const text = query === undefined ? `SELECT * FROM ${source} LIMIT ${ROWS_SHOWN}` : queryAt(table, source, query)
     const result = await lake.sql(text, { signal: context.signal, readOnly: true })
@@ -40,13 +38,6 @@ async function at(context: Context, table: string, query: string | undefined, fl
     if (query === undefined) await noteWhatIsShown(context, lake, table, result.versions[table])
   })
   return undefined
-}
-
-function asOf({ version, timestamp }: AtFlags): string {
-  if (version !== undefined && timestamp !== undefined) throw new UsageError('--version and --timestamp are one too many')
-  if (version !== undefined) return `VERSION AS OF ${version}`
-  if (timestamp !== undefined) return `TIMESTAMP AS OF ${quoteText(timestamp)}`
-  throw new UsageError('at needs --version or --timestamp', 'deltaic history TABLE lists them')
 }
 
 /** Puts a query where the table's name means `source`; queries with a WITH of their own keep it. */

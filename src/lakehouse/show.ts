@@ -1,7 +1,6 @@
 import { literal } from '../engine/sql-text.js'
-import type { DomainMetadata } from '../protocol/actions.js'
-import { physicalName } from '../protocol/column-mapping.js'
-import { type DataType, isStruct, type StructField, typeText } from '../protocol/schema.js'
+import { clusteredBy } from '../protocol/clustering.js'
+import { type DataType, type StructField, typeText } from '../protocol/schema.js'
 import { supportedFeatures } from '../protocol/table-features.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
@@ -56,7 +55,7 @@ export async function showPartitions(host: TableHost, snapshot: Snapshot): Promi
 /** `createtab_stmt`: a statement that makes a table like this one, without its rows. */
 export async function showCreateTable(host: TableHost, name: string, table: DeltaTable): Promise<QueryResult> {
   const snapshot = await table.snapshot()
-  const clusterBy = clusteringOf(snapshot, (await table.known()).domainMetadata())
+  const clusterBy = clusteredBy((await table.known()).domainMetadata(), snapshot.schema, snapshot.mapping)
   return commandResult(host, [text('createtab_stmt')], [{ createtab_stmt: createStatement(name, snapshot, clusterBy) }])
 }
 
@@ -151,22 +150,6 @@ function innerDefinition(field: StructField): string {
     ...(field.nullable ? [] : ['NOT NULL']),
     ...(comment === undefined ? [] : [`COMMENT ${literal(comment)}`]),
   ].join(' ')
-}
-
-/** The columns that a table is clustered by; its log has them by the names that files know. */
-function clusteringOf({ schema, mapping }: Snapshot, domains: Iterable<DomainMetadata>): readonly (readonly string[])[] {
-  const [clustering] = [...domains].filter(({ domain, removed }) => domain === 'delta.clustering' && !removed)
-  const { clusteringColumns = [] } = JSON.parse(clustering?.configuration ?? '{}') as { clusteringColumns?: string[][] }
-  return clusteringColumns.map((path) => {
-    let above: DataType = schema
-    return path.map((physical) => {
-      const found: StructField | undefined = isStruct(above)
-        ? above.fields.find((field) => physicalName(field, mapping) === physical)
-        : undefined
-      above = found?.type ?? above
-      return found?.name ?? physical
-    })
-  })
 }
 
 function commentOf(field: StructField): string | undefined {

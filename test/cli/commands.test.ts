@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useCli } from './cli.js'
@@ -158,6 +158,34 @@ describe('the commands on a table', () => {
     expect(JSON.parse((await cli.run([...short, '-o', 'json'])).stdout)).toMatchObject({ filesDeleted: 2, foldersDeleted: 0 })
     expect((await cli.run(['vacuum', 'seen'])).stdout).toMatch(/^nothing to do/)
     expect((await cli.run(['sql', 'SELECT count(*)::VARCHAR AS n FROM seen', '-o', 'csv'])).stdout).toBe('n\n2\n')
+  })
+
+  it('export writes a table into a file, whole or not at all', async () => {
+    const file = (name: string) => join(cli.folder(), name)
+    const told = await cli.run(['export', 'seen', file('a.csv'), '--columns', 'url,day', '--where', "url = '/a'"])
+    expect(told).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 row of version \d+ into .*a\.csv, 2\d B, /) })
+    expect(await readFile(file('a.csv'), 'utf8')).toBe('url,day\n/a,2026-11-01\n')
+    expect(await cli.run(['export', 'seen', file('a.csv')])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--force'),
+    })
+    const again = await cli.run([
+      ...['export', 'seen', file('a.csv'), '--force', '--format', 'ndjson'],
+      '--where',
+      "url = '/a'",
+      '-o',
+      'json',
+    ])
+    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 1, bytes: 43 })
+    expect(await readFile(file('a.csv'), 'utf8')).toBe('{"url":"/a","views":1,"day":"2026-11-01"}\n')
+    expect((await cli.run(['export', 'seen', file('all.parquet')])).code).toBe(0)
+    expect((await cli.run(['ingest', 'seen_again', file('all.parquet'), '--create'])).code).toBe(0)
+    expect((await cli.run(['sql', 'SELECT count(*) AS n FROM seen_again', '-o', 'csv'])).stdout).toBe('n\n2\n')
+    await cli.run(['sql', 'DROP TABLE seen_again'])
+    expect((await cli.run(['export', 'nope', file('b.csv')])).code).toBe(3)
+    expect((await cli.run(['export', 'seen', file('b')])).code).toBe(2)
+    expect((await cli.run(['export', 'seen', file('b.csv'), '--where', "1 / (url = 'x')::INT = 'y'"])).code).toBe(1)
+    expect((await readdir(cli.folder())).filter((name) => name.startsWith('b') || name.endsWith('.part'))).toEqual([])
   })
 
   it('check-store finds a disk safe and leaves nothing behind', async () => {

@@ -13,7 +13,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'deltaic-show-'))
   lake = await openLakehouse(join(folder, 'lake'))
   await lake.sql(
-    "CREATE TABLE t (id BIGINT NOT NULL COMMENT 'it''s the key', day DATE, `a-b` STRUCT<x: INT, `y, z`: ARRAY<STRUCT<`null`: STRING NOT NULL COMMENT 'it''s in'>>>) PARTITIONED BY (day) " +
+    "CREATE TABLE t (id BIGINT NOT NULL COMMENT 'it''s the key', day DATE, `a-b` STRUCT<x: INT, `y-z`: ARRAY<STRUCT<`null`: STRING NOT NULL COMMENT 'it''s in'>>>) PARTITIONED BY (day) " +
       "COMMENT 'the table' TBLPROPERTIES ('delta.appendOnly' = 'true', 'our.own' = 'x''y')",
   )
   await lake.sql(
@@ -101,7 +101,7 @@ describe('DESCRIBE EXTENDED', () => {
     expect(found.slice(0, 3)).toEqual([
       { col_name: 'id', data_type: 'long', comment: "it's the key" },
       { col_name: 'day', data_type: 'date', comment: null },
-      { col_name: 'a-b', data_type: 'struct<x:integer,y, z:array<struct<null:string>>>', comment: null },
+      { col_name: 'a-b', data_type: 'struct<x:integer,y-z:array<struct<null:string>>>', comment: null },
     ])
     const of = (name: string) => found.find(({ col_name }) => col_name === name)?.data_type
     expect(found.map(({ col_name }) => col_name)).toContain('# Partition Information')

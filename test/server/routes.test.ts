@@ -24,12 +24,14 @@ describe('/openapi.json', () => {
     '/v1/sql': ['get', 'post'],
     '/v1/tables': ['get'],
     '/v1/tables/{table}': ['get'],
+    '/v1/tables/{table}/changes': ['get'],
     '/v1/tables/{table}/checkpoint': ['post'],
     '/v1/tables/{table}/files': ['get'],
     '/v1/tables/{table}/history': ['get'],
     '/v1/tables/{table}/optimize': ['post'],
     '/v1/tables/{table}/restore': ['post'],
     '/v1/tables/{table}/rows': ['post'],
+    '/v1/tables/{table}/vacuum': ['post'],
   }
 
   it('describes every route, with its answers', async () => {

@@ -184,6 +184,22 @@ describe('POST /v1/tables/:table/restore and checkpoint', () => {
   })
 })
 
+describe('POST /v1/tables/:table/vacuum', () => {
+  const vacuum = (body: unknown) => at.post('/v1/tables/views/vacuum', JSON.stringify(body), JSON_TYPE)
+
+  it('tells what would go, and deletes nothing that may be needed', async () => {
+    expect(await jsonOf(await vacuum({ dryRun: true }))).toMatchObject({ filesDeleted: 0, files: [] })
+    expect(await jsonOf(await fetch(`${at.url}/v1/tables/views/vacuum`, { method: 'POST' }))).toMatchObject({ filesDeleted: 0 })
+    expect(await at.rows('SELECT count(*) AS n FROM views')).toEqual([{ n: 6 }])
+  })
+
+  it.each([{ retentionHours: 1 }, { retentionHours: -1 }, { mode: 'half' }, { force: true }, []])('refuses %j', async (body) => {
+    const response = await vacuum(body)
+    expect(response.status).toBe(400)
+    await problemOf(response)
+  })
+})
+
 describe('GET /v1/tables/:table/changes', () => {
   it('gives the rows of a range, and says where nothing was kept', async () => {
     await at.lake.sql("CREATE TABLE fed (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')")
