@@ -1,6 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
+import { identityColumns } from '../protocol/identity.js'
 import type { StructField, StructType } from '../protocol/schema.js'
 import type { Merge, MergeClause } from '../sql/statements/merge.js'
 import { tokenize } from '../sql/tokens.js'
@@ -119,6 +120,7 @@ function changeOf(
   { action, when }: MergeClause,
 ): Pick<MergePlanClause, 'kind' | 'given'> & { readonly values: ReadonlyMap<string, string> } {
   const isGenerated = ({ metadata }: StructField) => generationOf(metadata) !== undefined
+  const numbers = identityColumns(schema).map(({ name }) => name)
   if (action.kind === 'delete') return { kind: 'delete', given: [], values: new Map() }
   if (action.kind === 'updateAll' || action.kind === 'insertAll') {
     if (when === 'notMatchedBySource')
@@ -131,8 +133,10 @@ function changeOf(
     const values = new Map<string, string>()
     for (const f of schema.fields) {
       const from = sourceColumns.find((name) => name.toLowerCase() === f.name.toLowerCase())
+      if (from !== undefined && numbers.includes(f.name))
+        throw new DeltaError('FEATURE_UNSUPPORTED', 'a column that numbers the rows cannot be set', { column: f.name })
       if (from !== undefined) values.set(f.name, `${ident(sourceName)}.${ident(from)}::${duckdbType(f.type)}`)
-      else if (!isGenerated(f))
+      else if (!isGenerated(f) && !numbers.includes(f.name))
         throw new DeltaError(
           'SCHEMA_MISMATCH',
           'the source has no such column',
@@ -140,7 +144,9 @@ function changeOf(
           { hint: 'name the columns in place of *' },
         )
     }
-    return { kind: action.kind === 'updateAll' ? 'update' : 'insert', given: [...values.keys()], values }
+    // A row that changes keeps its number.
+    if (action.kind === 'updateAll') return { kind: 'update', given: [...values.keys(), ...numbers], values }
+    return { kind: 'insert', given: [...values.keys()], values }
   }
   const set = assignmentsOf(schema, targetName, action.kind === 'update' ? action.set : action.values)
   const values = new Map(

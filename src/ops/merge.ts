@@ -1,8 +1,10 @@
 import { assert, DeltaError } from '../base/errors.js'
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
+import { type IdentityMarks, identityColumns } from '../protocol/identity.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import { completeRows } from '../table/row-columns.js'
+import { rowNumbers, withMarks } from '../table/row-numbers.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import type { TransactionOutcome } from '../table/transaction.js'
@@ -85,6 +87,8 @@ export async function mergeRows(
     const kept = keptRowIds(snapshot)
     const ids = kept.target.schema.fields.slice(fields.length).map((f) => f.name)
     const values = fields.map((f, at) => `"__new_${at}" AS ${ident(f.name)}`)
+    const { inserted, marks } = await numberedRows(table, snapshot, `SELECT * FROM ${told} WHERE "__file" IS NULL`, rows.inserted)
+    const numbering = [...marks.keys()]
     /** The rows that actions of a kind make, whole; `from` has the old rows of those that there are. */
     const made = async (kind: 'update' | 'insert', from: string, withIds: boolean): Promise<string[]> => {
       const parts: string[] = []
@@ -97,12 +101,11 @@ export async function mergeRows(
             : ids.map((id) => `NULL::BIGINT AS ${ident(id)}`)
         const rowsOf = `SELECT ${[...values, ...idColumns].join(', ')} FROM (${from}) WHERE "__clause" = ${at}`
         const schema = withIds ? kept.target.schema : snapshot.schema
-        const given = withIds ? [...action.given, ...ids] : action.given
+        const given = [...action.given, ...numbering, ...(withIds ? ids : [])]
         parts.push(await table.deps.database.use((connection) => completeRows(connection, rowsOf, schema, given)))
       }
       return parts
     }
-    const inserted = `SELECT * FROM ${told} WHERE "__file" IS NULL`
     const staged = await withFoundRows(context, found, async (old) => {
       const updates = rows.updated > 0 ? await made('update', ids.length > 0 ? old : existing, true) : []
       const inserts = rows.inserted > 0 ? await made('insert', inserted, true) : []
@@ -136,6 +139,7 @@ export async function mergeRows(
       bytesAdded: taken.tally.bytesAdded + staged.bytes,
     }
     if (taken.removes.length === 0 && staged.adds.length === 0) return { ...result, version: snapshot.version, attempts: 0 }
+    if (marks.size > 0) transaction.setMetadata(withMarks(snapshot.metadata, marks))
     const outcome = await transaction
       .remove(taken.removes)
       .add([...taken.adds, ...staged.adds])
@@ -154,6 +158,23 @@ export async function mergeRows(
     await found?.remove()
     await spool.remove(merged)
   }
+}
+
+/** New rows with their numbers, the same each time they are read, and how far the table's columns are numbered then. */
+async function numberedRows(
+  { deps }: DeltaTable,
+  { schema }: Snapshot,
+  inserted: string,
+  rows: number,
+): Promise<{ readonly inserted: string; readonly marks: IdentityMarks }> {
+  if (rows === 0 || identityColumns(schema).length === 0) return { inserted, marks: new Map() }
+  const numbers = await deps.database.use((connection) =>
+    rowNumbers(connection, inserted, schema, { given: [], identityMarks: new Map() }),
+  )
+  const values = schema.fields.flatMap((f, at) =>
+    numbers.values.has(f.name) ? [`${numbers.values.get(f.name)} AS "__new_${at}"`] : [],
+  )
+  return { inserted: `SELECT * REPLACE (${values.join(', ')}) FROM (${inserted})`, marks: numbers.marksAfter(rows) }
 }
 
 interface Counts {

@@ -55,6 +55,36 @@ describe('a column that numbers the rows', () => {
     expect(new Set((await ids(name)).map(Number))).toEqual(new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]))
   })
 
+  it('goes on with the new rows of a MERGE, and is kept by those that it changes', async () => {
+    for (const feed of [false, true]) {
+      const name = await numbered()
+      await lake.sql(`ALTER TABLE ${name} SET TBLPROPERTIES ('delta.enableChangeDataFeed' = '${feed}')`)
+      await lake.sql(`INSERT INTO ${name} (v) VALUES ('a'), ('b')`)
+      const idsOf = async () => new Map((await rowsOf(lake, `SELECT id::INT AS id, v FROM ${name}`)).map(({ v, id }) => [v, id]))
+      const before = await idsOf()
+      const merge = (source: string) =>
+        lake.sql(
+          `MERGE INTO ${name} AS t USING (${source}) AS s ON t.v = s.v WHEN MATCHED THEN UPDATE SET * ` +
+            "WHEN NOT MATCHED AND s.v < 'd' THEN INSERT (v) VALUES (s.v) WHEN NOT MATCHED THEN INSERT *",
+        )
+      await merge(`SELECT unnest(['b', 'c', 'd', 'e']) AS v`)
+      const after = await idsOf()
+      expect([after.get('a'), after.get('b')]).toEqual([before.get('a'), before.get('b')])
+      expect([...after.values()].map(Number).toSorted()).toEqual([1, 2, 3, 4, 5])
+      const { version } = await lake.table(name).snapshot()
+      if (feed) {
+        const told = await rowsOf(
+          lake,
+          `SELECT id::INT AS id, v FROM table_changes('${name}', ${version}) WHERE _change_type IN ('insert', 'update_postimage')`,
+        )
+        expect(new Map(told.map(({ v, id }) => [v, id]))).toEqual(new Map([...after].filter(([v]) => v !== 'a')))
+      }
+      await lake.sql(`INSERT INTO ${name} (v) VALUES ('f')`)
+      expect((await idsOf()).get('f')).toBe(6)
+      await expect(merge(`SELECT 1 AS id, 'g' AS v`)).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
+    }
+  })
+
   it('goes on over rows that are replaced', async () => {
     const name = await numbered()
     await lake.sql(`INSERT INTO ${name} (v) VALUES ('a'), ('b')`)

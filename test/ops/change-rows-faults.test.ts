@@ -3,6 +3,7 @@ import { openInput } from '../../src/ingest/input.js'
 import { loadInput } from '../../src/ingest/load.js'
 import { deleteRows } from '../../src/ops/delete.js'
 import type { RowQuery } from '../../src/ops/found-rows.js'
+import { mergeRows } from '../../src/ops/merge.js'
 import { updateRows } from '../../src/ops/update.js'
 import type { DeltaTable } from '../../src/table/delta-table.js'
 import type { Snapshot } from '../../src/table/snapshot.js'
@@ -60,4 +61,24 @@ describe.each([true, false])('a statement on rows (deletion vectors: %s)', (vect
       repeatable: true,
     })
   }, 60_000)
+
+  it('MERGE survives the loss of any one call to the store, or of its reply, and a crash at any of them', async () => {
+    const action = { condition: undefined, given: ['id', 'v'] }
+    const actions = [
+      { ...action, when: 'matched', kind: 'update' },
+      { ...action, when: 'matched', kind: 'delete' },
+      { ...action, when: 'notMatched', kind: 'insert' },
+    ] as const
+    const columns = ['CASE id WHEN 2 THEN 0 ELSE 1 END AS "__clause"', 'id AS "__new_0"', `'new' AS "__new_1"`]
+    const others = `SELECT NULL, NULL, 2, 9, 'new' UNION ALL SELECT NULL, 3, -1, NULL, NULL`
+    await sweepFaults(world, {
+      prepare: (table) => prepare(table, vectors),
+      run: (table) =>
+        changing(table, { columns, where: 'id IN (2, 4)' }, (snapshot, query) => {
+          const merging = { ...query, text: `${query.text} UNION ALL ${others}` }
+          return mergeRows(table, world.source, snapshot, { query: merging, actions, predicate: 'TRUE', readsWhole: false })
+        }),
+      repeatable: false,
+    })
+  }, 120_000)
 })
