@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { DELTAIC_VERSION } from '../src/index.js'
 import { benchAppends } from './appends.js'
+import { benchCheckpoint } from './checkpoint.js'
 import type { BenchContext } from './context.js'
 import { benchIngest } from './ingest.js'
 import { benchParquetWriting } from './parquet-writing.js'
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   appends: benchAppends,
   scan: benchScan,
   'parquet-writing': benchParquetWriting,
+  checkpoint: benchCheckpoint,
 }
 
 const wanted = process.argv.slice(2)

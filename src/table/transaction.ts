@@ -106,7 +106,7 @@ export class Transaction {
   }
 
   add(files: Iterable<AddFile>): this {
-    this.adds.push(...files)
+    for (const file of files) this.adds.push(file)
     return this
   }
 
