@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { DELTAIC_VERSION } from '../src/index.js'
 import { benchAppends } from './appends.js'
 import { benchCheckpoint } from './checkpoint.js'
+import { benchCommitCost } from './commit-cost.js'
 import type { BenchContext } from './context.js'
 import { benchIngest } from './ingest.js'
 import { benchParquetWriting } from './parquet-writing.js'
@@ -17,6 +18,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   scan: benchScan,
   'parquet-writing': benchParquetWriting,
   checkpoint: benchCheckpoint,
+  'commit-cost': benchCommitCost,
 }
 
 const wanted = process.argv.slice(2)
