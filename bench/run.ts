@@ -7,6 +7,7 @@ import { benchAppends } from './appends.js'
 import { benchCheckpoint } from './checkpoint.js'
 import { benchCommitCost } from './commit-cost.js'
 import type { BenchContext } from './context.js'
+import { benchDml } from './dml.js'
 import { benchIngest } from './ingest.js'
 import { benchParquetWriting } from './parquet-writing.js'
 import { reportMachine } from './report.js'
@@ -19,6 +20,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   'parquet-writing': benchParquetWriting,
   checkpoint: benchCheckpoint,
   'commit-cost': benchCommitCost,
+  dml: benchDml,
 }
 
 const wanted = process.argv.slice(2)
