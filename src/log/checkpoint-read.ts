@@ -142,7 +142,8 @@ function scan({ files, format }: CheckpointPart, columns: Readonly<Record<string
   return `read_parquet(${paths}, schema = MAP {${schema.join(', ')}})`
 }
 
-const JSON_OBJECT_BYTES_MAX = 2 ** 26
+/** Of one action. The engine sets twice as much aside for each kind that is read. */
+const JSON_OBJECT_BYTES_MAX = 2 ** 23
 
 function withoutNulls(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value

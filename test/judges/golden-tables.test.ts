@@ -115,9 +115,17 @@ function expectBorneOut(error: unknown, path: string, evidence: Evidence): asser
   const file = join(path, String(error.details['file']))
   switch (error.code) {
     case 'FEATURE_UNSUPPORTED': {
+      const expression = error.details['expression']
+      if (typeof expression === 'string')
+        return expect(lines.some((line) => line.includes('delta.generationExpression'))).toBe(true)
       const told = [...lines, JSON.stringify(evidence.protocol ?? {})].join('\n')
       return expect(featuresOf(error).filter((feature) => !trace(feature).test(told))).toEqual([])
     }
+    case 'SCHEMA_MISMATCH':
+      // Rows of a table that numbers them itself do not go in a second time.
+      return expect(
+        lines.some((line) => line.includes('delta.identity.') && line.includes(String(error.details['column']))),
+      ).toBe(true)
     case 'LOG_GAP':
       return expect(existsSync(file), `${file} is missing`).toBe(false)
     case 'LOG_LINE_MALFORMED': {
