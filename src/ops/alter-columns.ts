@@ -1,7 +1,7 @@
 import { ident } from '../engine/sql-text.js'
 import type { DomainMetadata, Metadata } from '../protocol/actions.js'
 import { clusteredBy } from '../protocol/clustering.js'
-import type { DataType, StructField, StructType } from '../protocol/schema.js'
+import { type DataType, formatSchema, type StructField, type StructType } from '../protocol/schema.js'
 import {
   addColumns,
   moveColumn,
@@ -84,7 +84,7 @@ export function changingColumns(snapshot: Snapshot, changes: readonly ColumnAlte
     if (change.kind === 'nullable' && !change.nullable) rules.push(notNullRule(snapshot.schema, path))
     schema = changed(snapshot, schema, path, change)
   }
-  const metadata: Metadata = { ...snapshot.metadata, schemaString: JSON.stringify(schema) }
+  const metadata: Metadata = { ...snapshot.metadata, schemaString: formatSchema(schema) }
   return { metadata, rules, operation: { name: 'CHANGE COLUMN', parameters: changeParameters(schema, changes) } }
 }
 

@@ -2,7 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Metadata } from './actions.js'
 import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, type MappingMode } from './column-mapping.js'
 import { tableProperties } from './properties.js'
-import { parseSchema, type StructType } from './schema.js'
+import { formatSchema, parseSchema, type StructType } from './schema.js'
 import { checkColumnNames, dropColumns, renameField } from './schema-change.js'
 import { type FieldPath, pathText, resolvePath } from './schema-path.js'
 import { featureUse } from './table-features.js'
@@ -17,12 +17,12 @@ const STATS_COLUMNS = 'delta.dataSkippingStatsColumns'
  */
 export function withSchema(metadata: Metadata, schema: StructType, mapping: MappingMode, newName: () => string): Metadata {
   checkColumnNames(schema, mapping)
-  if (mapping === 'none') return { ...metadata, schemaString: JSON.stringify(schema) }
+  if (mapping === 'none') return { ...metadata, schemaString: formatSchema(schema) }
   const { maxColumnId } = tableProperties(metadata.configuration)
   const assigned = assignColumnIds(schema, maxColumnId, newName)
   return {
     ...metadata,
-    schemaString: JSON.stringify(assigned.schema),
+    schemaString: formatSchema(assigned.schema),
     configuration: { ...metadata.configuration, [MAX_COLUMN_ID]: String(assigned.maxColumnId) },
   }
 }
@@ -46,7 +46,7 @@ export function withMappingMode(metadata: Metadata, before: MappingMode): Metada
   const { schema, maxColumnId } = assignColumnIds(parseSchema(metadata.schemaString), 0, ({ name }) => name)
   return {
     ...metadata,
-    schemaString: JSON.stringify(schema),
+    schemaString: formatSchema(schema),
     configuration: { ...metadata.configuration, [MAPPING_MODE]: after, [MAX_COLUMN_ID]: String(maxColumnId) },
   }
 }
@@ -99,7 +99,7 @@ export function withoutColumns(
   }
   return {
     ...metadata,
-    schemaString: JSON.stringify(dropColumns(schema, found)),
+    schemaString: formatSchema(dropColumns(schema, found)),
     configuration: withStatsColumns(metadata.configuration, (column) =>
       found.some((path) => isWithin(column, path)) ? [] : [column],
     ),

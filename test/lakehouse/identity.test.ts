@@ -85,6 +85,15 @@ describe('a column that numbers the rows', () => {
     }
   })
 
+  it('keeps its numbers, however large, when the table changes', async () => {
+    const name = await numbered('GENERATED ALWAYS AS IDENTITY (START WITH 9007199254740993)')
+    await lake.sql(`INSERT INTO ${name} (v) VALUES ('a')`)
+    await lake.sql(`ALTER TABLE ${name} ADD COLUMN more INT`)
+    await lake.sql(`ALTER TABLE ${name} ALTER COLUMN v COMMENT 'text'`)
+    await lake.sql(`INSERT INTO ${name} (v) VALUES ('b')`)
+    expect(await ids(name)).toEqual(['9007199254740993', '9007199254740994'])
+  })
+
   it('goes on over rows that are replaced', async () => {
     const name = await numbered()
     await lake.sql(`INSERT INTO ${name} (v) VALUES ('a'), ('b')`)
