@@ -176,7 +176,7 @@ describe('the commands on a table', () => {
       '-o',
       'json',
     ])
-    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 1, bytes: 43 })
+    expect(JSON.parse(again.stdout)).toMatchObject({ rows: 1, bytes: 42 })
     expect(await readFile(file('a.csv'), 'utf8')).toBe('{"url":"/a","views":1,"day":"2026-11-01"}\n')
     expect((await cli.run(['export', 'seen', file('all.parquet')])).code).toBe(0)
     expect((await cli.run(['ingest', 'seen_again', file('all.parquet'), '--create'])).code).toBe(0)

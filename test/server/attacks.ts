@@ -115,7 +115,6 @@ export const ATTACKS: readonly string[] = [
   'CREATE TEMP TABLE t (a INT)',
   'CREATE SEQUENCE s',
   'ALTER DATABASE memory RENAME TO m',
-  "COMMENT ON TABLE views IS 'x'",
   'TRUNCATE views',
   // Settings, the environment, the catalog.
   "SELECT getenv('HOME')",

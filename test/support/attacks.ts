@@ -176,7 +176,6 @@ export const attacks: readonly string[] = [
   'BEGIN TRANSACTION',
   'PREPARE p AS SELECT 1',
   'EXECUTE p',
-  "COMMENT ON TABLE t IS 'x'",
   "EXPLAIN COPY t TO '{secret}'",
   "SELECT 1; COPY (SELECT 1) TO '{secret}'",
   "SELECT 1 -- \r; COPY (SELECT 1) TO '{secret}'",
