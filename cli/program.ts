@@ -4,6 +4,7 @@ import { atCommand } from './commands/at.js'
 import { checkStoreCommand } from './commands/check-store.js'
 import { checkpointCommand } from './commands/checkpoint.js'
 import { cloneCommand } from './commands/clone.js'
+import { convertCommand } from './commands/convert.js'
 import { createCommand } from './commands/create.js'
 import { demoCommand } from './commands/demo.js'
 import { describeCommand } from './commands/describe.js'
@@ -39,6 +40,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   checkpointCommand,
   fsckCommand,
   cloneCommand,
+  convertCommand,
   atCommand,
   diffCommand,
   exportCommand,

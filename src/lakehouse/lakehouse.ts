@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.js'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { ignoreEvents } from '../base/events.js'
 import { systemRandom } from '../base/random.js'
+import { convert } from '../ops/convert.js'
 import { LOG_FOLDER } from '../protocol/log-path.js'
 import type { StructField } from '../protocol/schema.js'
 import type { TableRequest } from '../sql/planner.js'
@@ -14,7 +15,7 @@ import { DeltaTable } from '../table/delta-table.js'
 import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
-import type { CloneTableOptions, CloneTableResult } from './maintenance-options.js'
+import type { CloneTableOptions, CloneTableResult, ConvertOptions, ConvertTableResult } from './maintenance-options.js'
 import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
@@ -211,6 +212,23 @@ export class Lakehouse {
     return { created: cloned !== undefined, files: 0, bytes: 0, filesCopied: 0, bytesCopied: 0, ...cloned }
   }
 
+  /**
+   * Makes a Delta table of a folder of Parquet files, which stay as they are; a Delta table stays what it is.
+   *
+   * @param location a path or URI, in this lakehouse or not.
+   * @throws {DeltaError} `SQL_FORBIDDEN` where locations are not allowed; `ARGUMENT_INVALID` for a folder that is no table;
+   * `TYPE_UNSUPPORTED`, `DATA_FILE_DAMAGED`.
+   */
+  async convert(location: string, options: ConvertOptions = {}): Promise<ConvertTableResult> {
+    this.checkOpen()
+    const { partitionBy = [], statistics = true, signal } = options
+    return convert(this.deltaAt(location), this.host.engines.source, {
+      partitionBy: partitionBy.map(fieldOf),
+      statistics,
+      signal,
+    })
+  }
+
   /** Finishes what was taken in, stops what runs, and frees everything. Calling it again does nothing. */
   async close(): Promise<void> {
     if (this.closed) return
@@ -297,10 +315,15 @@ export class Lakehouse {
   }
 
   private async findLocation(uri: string): Promise<DeltaTable | undefined> {
+    const delta = this.deltaAt(uri)
+    return (await delta.exists()) ? delta : undefined
+  }
+
+  private deltaAt(uri: string): DeltaTable {
     if (!this.locations) refuseLocation({ schema: 'delta', name: uri })
     const delta = this.outside.get(uri) ?? this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
     this.outside.set(uri, delta)
-    return (await delta.exists()) ? delta : undefined
+    return delta
   }
 
   private async create(name: string, fields: readonly StructField[]): Promise<void> {

@@ -50,3 +50,19 @@ export interface CloneTableResult {
   readonly filesCopied: number
   readonly bytesCopied: number
 }
+
+export interface ConvertOptions {
+  /** The columns that folders `column=value` name, with their types, in the folders' order. */
+  readonly partitionBy?: readonly { readonly name: string; readonly type: string }[] | undefined
+  /** Take bounds and counts of NULLs from the footers, for queries to skip files by. @defaultValue true */
+  readonly statistics?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ConvertTableResult {
+  /** False when it was a Delta table already. */
+  readonly converted: boolean
+  readonly version: number
+  readonly files: number
+  readonly rows: number
+}

@@ -15,6 +15,7 @@ import { runCreate } from './create-statement.js'
 import { describe, history } from './describe.js'
 import { insertQuery } from './insert.js'
 import { fsckStatement, vacuumStatement } from './maintenance.js'
+import type { ConvertOptions, ConvertTableResult } from './maintenance-options.js'
 import { mergeInto } from './merge.js'
 import type {
   AppendInput,
@@ -42,6 +43,7 @@ export interface Catalog {
     optimize(options: OptimizeOptions): Promise<OptimizeResult>
   }
   dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
+  convert(location: string, options: ConvertOptions): Promise<ConvertTableResult>
   deltaOf(name: string): DeltaTable
   /** Makes sure that tables here are safe to commit to. */
   beforeTable(options: StoreOptions): Promise<void>
@@ -141,6 +143,17 @@ export async function runStatement(
     case 'clone': {
       const source = await existing(host, statement.source)
       return cloneStatement(catalog, host, source, await canonical(catalog, catalogName(statement.table)), statement, options)
+    }
+    case 'convert': {
+      const { location, partitionBy, collectStats } = statement
+      await host.find({ schema: 'delta', name: location })
+      const result = await catalog.convert(location, { partitionBy, statistics: collectStats, signal })
+      return one(host, {
+        converted: ['BOOLEAN', result.converted],
+        version: ['BIGINT', result.version],
+        files: ['BIGINT', result.files],
+        rows: ['BIGINT', result.rows],
+      })
     }
     case 'fsck':
       return fsckStatement(host, await existing(host, statement.table), statement, options)

@@ -5,7 +5,6 @@ import type { Merge } from '../sql/statements/merge.js'
 
 /** Statements that are read and that nothing here carries out. */
 const WITHOUT_EXECUTOR = {
-  convert: 'CONVERT TO DELTA',
   generate: 'GENERATE',
 } as const
 
