@@ -73,7 +73,10 @@ describe('the package', () => {
         "TransactionOutcome",
       ]
     `)
-    expect([...index.matchAll(/export (?:type )?\* from '([^']*)'/g)].map(([, from]) => from)).toEqual(['./lakehouse/options.js'])
+    expect([...index.matchAll(/export (?:type )?\* from '([^']*)'/g)].map(([, from]) => from)).toEqual([
+      './lakehouse/maintenance-options.js',
+      './lakehouse/options.js',
+    ])
   })
 
   it('knows its own version', () => {
