@@ -127,7 +127,7 @@ export class Transaction {
 
   /** Files that tell the change feed all that this commit changes. */
   addChangeFiles(files: Iterable<AddCDCFile>): this {
-    this.cdc.push(...files)
+    for (const file of files) this.cdc.push(file)
     return this
   }
 

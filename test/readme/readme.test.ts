@@ -30,7 +30,7 @@ async function walk(lake: string, log: string): Promise<string> {
     .replace('dist/cli', 'dist/.cli-test/cli')
     .replaceAll('8081', String(port))
     .replaceAll('data/access.log', log)
-  const options = { cwd: root, env: { ...process.env, DELTAIC_ROOT: join(folder, lake) }, timeout: 60_000 }
+  const options = { cwd: root, env: { ...process.env, DELTAIC_ROOT: join(folder, lake) }, timeout: 150_000 }
   const { stdout, stderr } = await run('bash', ['-c', `set -e -m -o pipefail\n${script}\nwait || true`], options)
   return stdout + stderr
 }
@@ -43,7 +43,7 @@ describe('the quick start', () => {
     expect(said).toContain('4 files → 1 file')
     expect(said).toContain('"replayed":false')
     expect(said).toMatch(/\{"url":"\/a","views":1\}/)
-  }, 90_000)
+  }, 180_000)
 
   it('shows library code that runs as it stands', async () => {
     const [code = ''] = blocks('ts')
@@ -71,7 +71,7 @@ describeWhen(existsSync(realLog), 'the shared access log is not beside the repos
     expect(said).toContain('9,999 rows into page_views, 20 commits, version 20')
     expect(said).toMatch(/8899 │ no "referrer" and "user agent" at its end/)
     expect(said).toContain('20 files → 1 file')
-  }, 90_000)
+  }, 180_000)
 })
 
 async function freePort(): Promise<number> {
