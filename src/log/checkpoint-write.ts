@@ -7,7 +7,7 @@ import { supportedFeatures } from '../protocol/table-features.js'
 import { CHECKPOINT_HEAD, type Sidecar } from './checkpoint-read.js'
 import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoint-rows.js'
 import { type LastCheckpoint, pointToCheckpoint } from './last-checkpoint.js'
-import { cleanUpLog } from './log-cleanup.js'
+import { cleanUpLog, expiryDay } from './log-cleanup.js'
 import type { LogDependencies, LogHead, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {
@@ -139,7 +139,7 @@ function headRows(actions: readonly HeadAction[]): string[] {
   })
 }
 
-/** Writes a checkpoint and cleans up the log; reports a failure as an event: the commit stands either way. */
+/** Writes a checkpoint, and cleans up the log when the day has changed on which its entries expire; reports a failure as an event: the commit stands either way. */
 export async function checkpointBehind(
   deps: LogDependencies,
   log: TableLog,
@@ -154,5 +154,10 @@ export async function checkpointBehind(
   }
   const checkpointed = () => deps.events({ type: 'checkpointed', table: deps.store.uri, version, elapsedMs: elapsed() })
   await writeCheckpoint(deps, log, nowMs, head).then(checkpointed, report(`write the checkpoint of version ${version}`))
-  await cleanUpLog(deps, log, nowMs).catch(report('clean up the log'))
+  const day = expiryDay(head.metadata, nowMs)
+  if (log.cleanedUpFor === day) return
+  const cleanedUp = () => {
+    log.cleanedUpFor = day
+  }
+  await cleanUpLog(deps, log, nowMs).then(cleanedUp, report('clean up the log'))
 }

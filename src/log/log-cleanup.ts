@@ -1,4 +1,5 @@
 import { isDeltaError } from '../base/errors.js'
+import type { Metadata } from '../protocol/actions.js'
 import { LOG_FOLDER, parseLogPath, SIDECAR_FOLDER } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import { readSidecarPaths } from './checkpoint-open.js'
@@ -22,10 +23,11 @@ const DAY_MS = 86_400_000
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#metadata-cleanup
  */
 export async function cleanUpLog(deps: LogDependencies, log: TableLog, nowMs: number): Promise<readonly string[]> {
-  const properties = tableProperties(log.stateAt(log.version).metadata.configuration)
+  const { metadata } = log.stateAt(log.version)
+  const properties = tableProperties(metadata.configuration)
   if (!properties.enableExpiredLogCleanup) return []
   const { checkpoints } = await listLog(deps.store, 0)
-  const base = await newestExpired(deps, log, checkpoints, nowMs - properties.logRetentionMs)
+  const base = await newestExpired(deps, log, checkpoints, expiryDay(metadata, nowMs) * DAY_MS)
   const expired =
     base && base.version >= properties.checkpointProtectionBeforeVersion ? await expiredFiles(deps, base.version) : []
   if (base && expired.length > 0) {
@@ -39,6 +41,11 @@ export async function cleanUpLog(deps: LogDependencies, log: TableLog, nowMs: nu
   return [...expired, ...orphans]
 }
 
+/** The day, counted from 1970 in UTC, before which entries expire. What `cleanUpLog` deletes changes with it and no sooner. */
+export function expiryDay(metadata: Metadata, nowMs: number): number {
+  return Math.floor((nowMs - tableProperties(metadata.configuration).logRetentionMs) / DAY_MS)
+}
+
 /** The newest checkpoint of a version that expired, and whose time leans on no commit before it: one that was moved forward does. */
 async function newestExpired(
   deps: LogDependencies,
@@ -47,7 +54,7 @@ async function newestExpired(
   beforeMs: number,
 ): Promise<CheckpointFiles | undefined> {
   const timeline = await Timeline.load(deps.store, log)
-  const newest = await timeline.newestAt(Math.floor(beforeMs / DAY_MS) * DAY_MS)
+  const newest = await timeline.newestAt(beforeMs)
   return checkpoints.find(({ version }) => newest !== undefined && version <= newest && timeline.standsAlone(version))
 }
 

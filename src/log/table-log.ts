@@ -52,6 +52,8 @@ export class TableLog {
   /** The newest commit, where the log still holds it. */
   private tip: Commit | undefined
   private readonly relation: FilesRelation
+  /** The day for which the log was last looked through for what expired; see `expiryDay`. */
+  cleanedUpFor: number | undefined
   /** Commits whose files are not in the relation yet: a run of commits that nobody reads between is folded at once. */
   private unfolded: Commit[] = []
   private unfoldedAreNew = true
