@@ -26,7 +26,7 @@ export interface GroupCommitOptions {
 const GROUP_BYTES_MAX = 64 * 1024 * 1024
 const GROUP_REQUESTS_MAX = 4096
 /** Groups that are read at one time. */
-const LANES = 1
+const LANES = 2
 /** Less than this is not worth a second lane. */
 const LANE_BYTES_MIN = 512 * 1024
 
