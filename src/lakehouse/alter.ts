@@ -13,6 +13,7 @@ import {
 import { settingComment, settingProperties, unsettingProperties } from '../ops/alter-properties.js'
 import { addingConstraint, droppingConstraint } from '../ops/alter-rules.js'
 import { droppingFeature } from '../ops/drop-feature.js'
+import { syncIdentity } from '../ops/sync-identity.js'
 import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { ColumnChange, TableChange } from '../sql/statements/alter.js'
@@ -31,7 +32,16 @@ export type OwnChange = Exclude<TableChange, { readonly kind: 'rename' }>
  * @throws {DeltaError} as `alterTable`.
  */
 export async function alter(host: TableHost, table: DeltaTable, change: OwnChange, options: StoreOptions): Promise<number> {
+  const column = syncedColumn(change)
+  if (column !== undefined) return (await syncIdentity(table, host.engines.source, column, options)).version
   return alterTable(table, host.engines.source, alterationOf(table, change), options)
+}
+
+/** The column of SYNC IDENTITY, which looks at rows and changes a number, not the table's design. */
+function syncedColumn(change: OwnChange): string | undefined {
+  if (change.kind !== 'alterColumns') return undefined
+  const [only, ...others] = change.changes
+  return only?.change.kind === 'syncIdentity' && others.length === 0 ? only.column.join('.') : undefined
 }
 
 function alterationOf(table: DeltaTable, change: OwnChange): AlterationOf {
@@ -95,7 +105,7 @@ function columnAlteration({ column, change }: ColumnChange): ColumnAlteration {
         throw new DeltaError('STATEMENT_UNSUPPORTED', 'deltaic does not change the length of CHAR and VARCHAR columns')
       return { path: column, change: { kind: 'type', type: parseType(change.type) } }
     case 'syncIdentity':
-      throw new DeltaError('STATEMENT_UNSUPPORTED', 'deltaic does not have SYNC IDENTITY')
+      throw new DeltaError('STATEMENT_UNSUPPORTED', 'SYNC IDENTITY stands alone in its ALTER TABLE')
     default:
       return { path: column, change }
   }
