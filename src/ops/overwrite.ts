@@ -170,8 +170,9 @@ function partitionsOf(snapshot: Snapshot, adds: readonly AddFile[]): string {
   const one = (values: PartitionValues) =>
     fields
       .map((field) => {
-        const column = `part.${ident(field.name)}`
-        const text = values[physicalName(field, snapshot.mapping)] ?? null
+        const name = physicalName(field, snapshot.mapping)
+        const column = `part.${ident(name)}`
+        const text = values[name] ?? null
         if (text === null) return `${column} IS NULL`
         return `${column} = ${field.type === 'binary' ? `encode(${literal(text)})` : `${literal(text)}::${duckdbType(field.type)}`}`
       })

@@ -61,7 +61,7 @@ describe('requests that come in together', () => {
     const { rows, value } = await sendTogether(table, ...sent)
     expect(rows).toEqual(sent.map((_, at) => at % 3))
     expect([value(0).version, value(49).version]).toEqual([1, 1])
-    const writes = store.journal.slice(before).filter((call) => call.startsWith('put'))
+    const writes = store.journal.slice(before).filter((call) => call.startsWith('put') && !call.endsWith('.crc'))
     expect(writes.map((call) => call.split(' ')[0])).toEqual(['put-file', 'put-if-absent'])
     expect(await idsOf(table)).toHaveLength(49)
   })
@@ -190,7 +190,7 @@ describe('requests that come in together', () => {
     const before = store.journal.length
     const { rows, value } = await sendTogether(table, { body: Buffer.from('\n') }, { body: Buffer.alloc(0) })
     expect([rows, value(0).version]).toEqual([[0, 0], 0])
-    expect(store.journal.slice(before).filter((call) => call.startsWith('put'))).toEqual([])
+    expect(store.journal.slice(before).filter((call) => call.startsWith('put') && !call.endsWith('.crc'))).toEqual([])
   })
 
   it('land in the partitions they belong to', async () => {

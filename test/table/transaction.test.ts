@@ -32,7 +32,7 @@ describe('a transaction', () => {
     const transaction = await one(opened).transaction()
     const before = store.journal.length
     expect(await transaction.add([addOf('a')]).commit()).toEqual({ kind: 'committed', version: 1, attempts: 1 })
-    expect(store.journal.slice(before)).toEqual([`put-if-absent ${commitPath(1)}`])
+    expect(store.journal.slice(before).filter((call) => !call.endsWith('.crc'))).toEqual([`put-if-absent ${commitPath(1)}`])
   })
 
   it('goes after appends that won, reading each of them once', async () => {
@@ -75,7 +75,7 @@ describe('a transaction', () => {
     const before = store.journal.length
     const reason = new Error('enough')
     await expect(transaction.commit({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
-    expect(store.journal.slice(before)).toEqual([])
+    expect(store.journal.slice(before).filter((call) => !call.endsWith('.crc'))).toEqual([])
     expect(await pathsOf(one(opened))).toEqual([])
   })
 
