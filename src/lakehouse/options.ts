@@ -2,6 +2,8 @@ import type { Table as ArrowTable, RecordBatch, RecordBatchReader } from 'apache
 import type { Clock } from '../base/clock.js'
 import type { EventSink } from '../base/events.js'
 import type { Random } from '../base/random.js'
+import type { ChangeResult } from '../ops/change-result.js'
+import type { RestoreOutcome } from '../ops/restore.js'
 import type { S3Settings } from '../storage/open.js'
 
 /** Settings are plain data with documented defaults; components (clock, random, events) are live objects. */
@@ -218,18 +220,7 @@ export interface ChangeRowsOptions {
 }
 
 /** What DELETE or UPDATE did. */
-export interface ChangeRowsResult {
-  /** The version that holds the outcome; the newest one when no row was concerned. */
-  readonly version: number
-  /** `undefined` where statistics of whole files do not tell. */
-  readonly rowsDeleted: number | undefined
-  readonly rowsUpdated: number
-  readonly filesAdded: number
-  readonly filesRemoved: number
-  /** Files whose deleted rows are listed beside them from now on: they stay as they are. */
-  readonly filesMarked: number
-  readonly bytesAdded: number
-  readonly attempts: number
+export interface ChangeRowsResult extends ChangeResult {
   readonly elapsedMs: number
 }
 
@@ -237,17 +228,7 @@ export interface RestoreOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface RestoreResult {
-  /** The version that holds the outcome; the newest one when the table was like that already. */
-  readonly version: number
-  /** The version that the table is like now. */
-  readonly restoredVersion: number
-  readonly filesAdded: number
-  readonly filesRemoved: number
-  readonly bytesAdded: number
-  readonly bytesRemoved: number
-  /** How many commits it took to win; 0 when nothing was to be done. */
-  readonly attempts: number
+export interface RestoreResult extends RestoreOutcome {
   readonly elapsedMs: number
 }
 

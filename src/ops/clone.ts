@@ -13,6 +13,7 @@ import { commitInfoOf } from '../table/commit-info.js'
 import { ROW_TRACKING_DOMAIN } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { outsidePath } from '../table/outside-path.js'
+import { readdedFile } from '../table/readded-file.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 
 export interface CloneRequest {
@@ -122,25 +123,7 @@ async function domainsOf(source: DeltaTable, snapshot: Snapshot): Promise<readon
 }
 
 function referenceTo(store: ObjectStore, file: SnapshotFile): AddFile {
-  return { ...addOf(file), path: absolute(store, file.file), deletionVector: absoluteVector(store, file.deletionVector) }
-}
-
-function addOf(file: SnapshotFile): AddFile {
-  const { path, partitionValues, sizeBytes, modifiedAtMs, stats, tags, deletionVector } = file
-  const { baseRowId, defaultRowCommitVersion, clusteringProvider } = file
-  return {
-    path,
-    partitionValues,
-    size: sizeBytes,
-    modificationTime: modifiedAtMs,
-    dataChange: true,
-    stats,
-    tags,
-    deletionVector,
-    baseRowId,
-    defaultRowCommitVersion,
-    clusteringProvider,
-  }
+  return { ...readdedFile(file), path: absolute(store, file.file), deletionVector: absoluteVector(store, file.deletionVector) }
 }
 
 /** @param file canonical. */
@@ -175,7 +158,7 @@ class Copier {
     const to = isOutside ? `part-00000-${this.target.deps.random.uuid()}.c000.parquet` : file.file
     await this.copyBytes(file.file, to, signal)
     const deletionVector = file.deletionVector && (await this.copyVector(file.deletionVector, signal))
-    return { ...addOf(file), path: encodeFilePath(to), deletionVector }
+    return { ...readdedFile(file), path: encodeFilePath(to), deletionVector }
   }
 
   private async copyVector(vector: DeletionVectorDescriptor, signal: AbortSignal | undefined): Promise<DeletionVectorDescriptor> {

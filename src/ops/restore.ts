@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { TableLog } from '../log/table-log.js'
-import { type AddFile, type DomainMetadata, deletionVectorId, type Metadata } from '../protocol/actions.js'
+import { type DomainMetadata, deletionVectorId, type Metadata } from '../protocol/actions.js'
 import { locateDeletionVector } from '../protocol/deletion-vector.js'
 import { protocolFor } from '../protocol/protocol-for.js'
 import { formatSchema, parseSchema, type StructField } from '../protocol/schema.js'
@@ -8,6 +8,7 @@ import { supportedFeatures } from '../protocol/table-features.js'
 import type { StoreOptions } from '../storage/store.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable, VersionSelector } from '../table/delta-table.js'
+import { readdedFile } from '../table/readded-file.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { tombstoneOf } from '../table/tombstone.js'
 
@@ -20,6 +21,7 @@ export interface RestoreOutcome {
   readonly filesRemoved: number
   readonly bytesAdded: number
   readonly bytesRemoved: number
+  /** How many commits it took to win; 0 when nothing was to be done. */
   readonly attempts: number
 }
 
@@ -62,7 +64,7 @@ export async function restore(table: DeltaTable, target: VersionSelector, option
   const outcome = await transaction
     .readWhole()
     .remove(removes.map((file) => tombstoneOf(file, table.deps.clock.now(), true)))
-    .add(adds.map(addOf))
+    .add(adds.map(readdedFile))
     .describe({
       name: 'RESTORE',
       parameters: {
@@ -88,24 +90,6 @@ function without(files: readonly SnapshotFile[], others: readonly SnapshotFile[]
   const keyOf = ({ file, deletionVector }: SnapshotFile) => JSON.stringify([file, deletionVectorId(deletionVector)])
   const keys = new Set(others.map(keyOf))
   return files.filter((file) => !keys.has(keyOf(file)))
-}
-
-function addOf(file: SnapshotFile): AddFile {
-  const { path, partitionValues, sizeBytes, modifiedAtMs, stats, tags, deletionVector } = file
-  const { baseRowId, defaultRowCommitVersion, clusteringProvider } = file
-  return {
-    path,
-    partitionValues,
-    size: sizeBytes,
-    modificationTime: modifiedAtMs,
-    dataChange: true,
-    ...(stats === undefined ? {} : { stats }),
-    ...(tags === undefined ? {} : { tags }),
-    ...(deletionVector === undefined ? {} : { deletionVector }),
-    ...(baseRowId === undefined ? {} : { baseRowId }),
-    ...(defaultRowCommitVersion === undefined ? {} : { defaultRowCommitVersion }),
-    ...(clusteringProvider === undefined ? {} : { clusteringProvider }),
-  }
 }
 
 /** A vacuum may have been there: what is referred to must exist before the commit says so. */

@@ -77,7 +77,7 @@ describe('the combined format', () => {
     ['a zone', request('GET / HTTP/1.1').replace('+0000', '+0530'), { time: new Date('2015-05-17T04:35:03Z') }],
     ['escaped quotes in the request', request('GET /\\"a\\" HTTP/1.1'), { path: '/\\"a\\"', status: 200 }],
     [
-      'escaped quotes in the agent',
+      'escaped quotes in the browser',
       request('GET / HTTP/1.1').replace('(X11)', '\\"X11\\"'),
       { user_agent: 'Mozilla/5.0 \\"X11\\"' },
     ],

@@ -14,7 +14,7 @@ const cdc = (path: string): Action => ({ cdc: { path, partitionValues: {}, size:
 
 /** `type file -vector without whose rows +vector of the only rows`. */
 function told(...actions: Action[]): string[] {
-  const changes = changesOf(parseCommit(0, formatCommit(actions), 'file'), ['/root'])
+  const changes = changesOf(parseCommit(0, formatCommit(actions), 'file'), ['/lake/t'])
   return changes.map(({ changeType, file, deletionVector, onlyVector }) =>
     [
       changeType ?? 'told',
@@ -58,7 +58,7 @@ describe('what a commit changes', () => {
     ],
     [
       'a file goes by one name however it is spelt',
-      [{ remove: removeOf('/root/x%20y') }, { add: addOf('x%20y', { deletionVector: A }) }],
+      [{ remove: removeOf('/lake/t/x%20y') }, { add: addOf('x%20y', { deletionVector: A }) }],
       ['delete x y +iA'],
     ],
     [
