@@ -7,6 +7,7 @@ import { type StagedFiles, stageWhole } from '../table/stage.js'
 import { type Input, readerFor } from './input.js'
 import type { LineMeter } from './line-meter.js'
 import { PLAIN_LINE_BYTES_MAX, plainRows } from './plain-lines.js'
+import { regularRows } from './regular-lines.js'
 
 /** More lines than any input has: a limit keeps the engine from reading each line once for every column. */
 const NO_LIMIT = '9000000000000000000'
@@ -35,9 +36,16 @@ export async function writeDirectly(
       throw error
     }
   }
-  const plain = longestBytes <= PLAIN_LINE_BYTES_MAX ? plainRows(input.files[0] ?? '', fields, input.columns) : undefined
-  const staged = plain === undefined ? undefined : await attempt(plain)
-  return (
-    staged ?? attempt(`SELECT r.* FROM (SELECT r FROM (${readerFor(input, fields).sql}) LIMIT ${NO_LIMIT}) WHERE r IS NOT NULL`)
-  )
+  const [file = ''] = input.files
+  const queries = [
+    () => input.held && regularRows(file, input.held, fields, input.columns),
+    () => (longestBytes <= PLAIN_LINE_BYTES_MAX ? plainRows(file, fields, input.columns) : undefined),
+    () => `SELECT r.* FROM (SELECT r FROM (${readerFor(input, fields).sql}) LIMIT ${NO_LIMIT}) WHERE r IS NOT NULL`,
+  ]
+  for (const query of queries) {
+    const text = query()
+    const staged = text === undefined ? undefined : await attempt(text)
+    if (staged) return staged
+  }
+  return undefined
 }

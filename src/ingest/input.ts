@@ -32,6 +32,8 @@ export interface Input {
   readonly sizeBytes: number
   /** The fields of the first row; for JSON, later rows may have others. */
   readonly columns: readonly string[]
+  /** The bytes of its one file, in chunks, where they are at hand. */
+  readonly held?: readonly Uint8Array[] | undefined
   /** Its lines, where they were counted already. */
   readonly meter?: LineMeter | undefined
   /** How it is written, for CSV. */
@@ -60,6 +62,7 @@ export async function openInput(
       files: [path],
       sizeBytes: held.reduce((sum, chunk) => sum + chunk.byteLength, 0),
       columns: fieldsOf(Buffer.from(start.buffer, start.byteOffset, start.byteLength)),
+      held,
       meter: held.some((chunk) => chunk.includes(CARRIAGE_RETURN)) ? undefined : metered(held),
       release: async () => undefined,
     }

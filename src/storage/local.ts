@@ -84,8 +84,8 @@ export class LocalStore implements ObjectStore {
         if (NO_LINKS.has(errnoOf(error) ?? '')) throw unsafe(this.uri, error)
         throw error
       }
-      await unlink(staged)
-      await syncFolder(dirname(file))
+      // The hidden name may outlive a crash; the other one has to.
+      await Promise.all([unlink(staged), syncFolder(dirname(file))])
       return 'created'
     })
   }
