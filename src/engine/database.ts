@@ -1,4 +1,5 @@
 import {
+  DuckDBBlobValue,
   type DuckDBConnection,
   DuckDBInstance,
   type DuckDBResult,
@@ -196,6 +197,11 @@ export class Session extends Connection {
 /** An instant as a parameter. */
 export function instantValue(ms: number): DuckDBValue {
   return new DuckDBTimestampTZValue(BigInt(Math.round(ms * 1000)))
+}
+
+/** Bytes as a parameter. */
+export function bytesValue(bytes: Uint8Array): DuckDBValue {
+  return new DuckDBBlobValue(bytes)
 }
 
 function lockDown(folders: readonly string[]): string[] {

@@ -7,6 +7,7 @@ import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
 import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
+import { UniformFiles } from '../table/uniform-files.js'
 import type { LakehouseOptions } from './options.js'
 import { ViewSessions } from './view-sessions.js'
 
@@ -29,6 +30,7 @@ export class Engines {
   readonly planner: Planner
   readonly spool: Spool
   readonly source: FileSource
+  readonly uniformFiles = new UniformFiles()
   /** The lakehouse's own folder, where it is on disk. */
   private readonly root: string | undefined
   private readonly cache: RangeCache

@@ -29,9 +29,9 @@ export interface LakehouseOptions {
   readonly events?: EventSink | undefined
 }
 
-/** Bound by name (`$v`) or by position (`?`, `$1`). Dates are instants. */
+/** Bound by name (`$v`) or by position (`?`, `$1`). Dates are instants, bytes are BLOBs; other types are cast from text: `$1::DECIMAL(38, 2)`. */
 export type SqlParameters = readonly SqlValue[] | Readonly<Record<string, SqlValue>>
-export type SqlValue = string | number | bigint | boolean | null | Date
+export type SqlValue = string | number | bigint | boolean | null | Date | Uint8Array
 
 export interface SqlOptions {
   readonly params?: SqlParameters | undefined

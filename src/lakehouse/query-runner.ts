@@ -1,12 +1,12 @@
 import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
-import type { Session } from '../engine/database.js'
+import type { Database, Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { type ChangedFile, changedFiles } from '../ops/changes.js'
 import { type HeldChanges, openChanges } from '../ops/changes-scan.js'
 import type { PlannedTable, QueryPlan, ResolvedTable, SnapshotResolver, TableRequest } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import { type ScanFile, scanSql } from '../table/scan-sql.js'
+import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SqlParameters } from './options.js'
@@ -71,7 +71,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
       if (!table) continue
-      const { sql, files, release } = await openTable(engines, table, planned, selections[at], request.signal)
+      const { sql, files, release } = await openTable(engines, sessions.database, table, planned, selections[at], request.signal)
       releases.push(() => release())
       scans[at] = files
       views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${sql}`)
@@ -190,7 +190,8 @@ async function select(
 
 /** Makes the files of a table readable; `sql` is what its name stands for. */
 async function openTable(
-  { source }: Engines,
+  { source, uniformFiles }: Engines,
+  database: Database,
   { deps: { store } }: DeltaTable,
   planned: PlannedTable,
   selection: FileSelection | undefined,
@@ -200,14 +201,21 @@ async function openTable(
   const files = selection?.files ?? []
   if (changesFrom) return openChanges(source, store, snapshot, files as readonly ChangedFile[], columns, { signal })
   const held = await source.open(store, files, snapshot, columns, { signal })
-  return { ...held, sql: viewSql(planned, held.files) }
+  try {
+    const shape = scanShape(planned)
+    const uniform = await uniformFiles.areUniform(database, shape, held.files)
+    return { ...held, sql: scanSql({ ...shape, uniform }, held.files) }
+  } catch (error) {
+    held.release()
+    throw error
+  }
 }
 
 /** Partition columns cost a join, so they are only given where the query reads one. */
-function viewSql({ snapshot, columns, address }: PlannedTable, files: Parameters<typeof scanSql>[1]): string {
+function scanShape({ snapshot, columns, address }: PlannedTable): ScanShape {
   const { partitionColumns } = snapshot
   const unread = new Set(partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
-  return scanSql({ fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }, files)
+  return { fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }
 }
 
 function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {

@@ -11,7 +11,7 @@ const TEXT_LENGTH_MAX = 64 * 1024
  * are bound already; that is a third of what a small query takes.
  */
 export class ViewSessions {
-  private readonly database: Database
+  readonly database: Database
   private readonly idle = new LRUCache<string, Session[]>({
     max: VIEWS_MAX,
     dispose: (sessions) => {

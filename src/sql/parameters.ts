@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
-import { instantValue, type Parameters } from '../engine/database.js'
+import { bytesValue, instantValue, type Parameters } from '../engine/database.js'
 
-export type ParameterValue = string | number | bigint | boolean | null | Date
+export type ParameterValue = string | number | bigint | boolean | null | Date | Uint8Array
 export type ParameterValues = readonly ParameterValue[] | Readonly<Record<string, ParameterValue>>
 /** In the order of `$1`, `$2`, …. */
 export type BoundValues = Extract<Parameters, readonly unknown[]>
@@ -24,7 +24,7 @@ export function bindParameters(names: readonly string[], values: ParameterValues
         { hint: 'give it in params: a list for ? and $1, an object for $name' },
       )
     if (value instanceof Date) return instantOf(value, name)
-    return value
+    return value instanceof Uint8Array ? bytesValue(value) : value
   })
 }
 

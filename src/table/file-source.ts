@@ -11,6 +11,7 @@ export type SourceFile = Pick<
   SnapshotFile,
   'file' | 'sizeBytes' | 'partitionValues' | 'deletionVector' | 'baseRowId' | 'defaultRowCommitVersion'
 > & {
+  readonly physicalRows?: number | undefined
   /** Lists the only rows to give. */
   readonly onlyVector?: DeletionVectorDescriptor | undefined
 }
@@ -81,8 +82,8 @@ function scanFile(
   localFile: string,
   lists: ReadonlyMap<DeletionVectorDescriptor, string | undefined>,
 ): ScanFile {
-  const { partitionValues, baseRowId, defaultRowCommitVersion, deletionVector, onlyVector } = file
+  const { partitionValues, baseRowId, defaultRowCommitVersion, physicalRows, deletionVector, onlyVector } = file
   const deletedRows = deletionVector && lists.get(deletionVector)
   const onlyRows = onlyVector && lists.get(onlyVector)
-  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion }
+  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion, physicalRows }
 }

@@ -3,7 +3,7 @@ import { duckdbType } from '../engine/types.js'
 import type { PartitionValues } from '../protocol/actions.js'
 import { CHANGE_TYPE } from '../protocol/change-feed.js'
 import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
-import { charLength, type DataType, type StructField } from '../protocol/schema.js'
+import { charLength, type DataType, mentions, type StructField } from '../protocol/schema.js'
 import { columnSql, padded } from './column-sql.js'
 
 /** A data file as a scan reads it: a file of this machine and its constants. */
@@ -17,6 +17,8 @@ export interface ScanFile {
   readonly onlyRows?: string | undefined
   readonly baseRowId?: number | undefined
   readonly defaultRowCommitVersion?: number | undefined
+  /** Rows of the file, deleted ones included, where statistics tell. */
+  readonly physicalRows?: number | undefined
 }
 
 export interface ScanShape {
@@ -39,6 +41,13 @@ export interface ScanShape {
   readonly rowIds?:
     | { readonly materializedId?: string | undefined; readonly materializedVersion?: string | undefined }
     | undefined
+  /**
+   * Whether the files together have each stored column under its own type (`areUniform`). They are then read as they are, with which
+   * the engine knows what their footers tell of every column; under a schema of ours it knows nothing when it plans.
+   *
+   * @defaultValue false
+   */
+  readonly uniform?: boolean | undefined
 }
 
 /**
@@ -76,21 +85,48 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
       `${coalesced(rowIds.materializedVersion, '"__materialized_version"', '"__constant"."__version"')} AS "__row_commit_version"`,
     )
   const named = isJoined || rowJoins !== '' || address ? ", filename = '__file'" : ''
-  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
-  const reader = `read_parquet([${list}], schema = ${readerSchema(stored, mapping, rowIds)}, hive_partitioning = false${named}) AS "__data"`
+  const reader = `${readerSql({ ...shape, fields: stored }, files, named)} AS "__data"`
   const joined = isJoined ? ` JOIN ${constantRows(constants, rowIds !== undefined, mapping, files)} USING ("__file")` : ''
   return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${rowJoins}${joined}`
 
   function columnOf(f: StructField): string {
     if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
     if (constants.includes(f)) return `"__constant".${ident(readAs(f.name))}`
-    return columnSql(f, `"__data".${ident(readAs(f.name))}`, mapping)
+    return columnSql(f, `"__data".${ident(shape.uniform ? physicalName(f, mapping) : readAs(f.name))}`, mapping)
   }
+}
+
+/** Reads the stored columns of files, under a schema of ours or, where the files are uniform, as they are. */
+export function readerSql(
+  { fields, mapping = 'none', rowIds, uniform = false }: ScanShape,
+  files: readonly ScanFile[],
+  more = '',
+): string {
+  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
+  const rows = files.reduce<number | undefined>((sum, file) => add(sum, file.physicalRows), 0)
+  const options = [
+    uniform ? 'union_by_name = true' : `schema = ${readerSchema(fields, mapping, rowIds)}`,
+    'hive_partitioning = false',
+    // Other writers leave NaN out of the bounds in a footer, which the engine then takes at their word.
+    ...(fields.some(({ type }) => mentions(type, 'double') || mentions(type, 'float')) ? ['can_have_nan = true'] : []),
+    // Without a footer read, it would plan joins for empty files.
+    ...(rows ? [`explicit_cardinality = ${rows}`] : []),
+  ]
+  return `read_parquet([${list}], ${options.join(', ')}${more})`
+}
+
+function add(sum: number | undefined, rows: number | undefined): number | undefined {
+  return sum === undefined || rows === undefined ? undefined : sum + rows
 }
 
 /** What a column is called between the reader and the projection, where the reader has columns of its own. */
 function readAs(name: string): string {
-  return /^(filename|file_row_number|file_index|__.*)$/i.test(name) ? `__column_${name}` : name
+  return isReaders(name) ? `__column_${name}` : name
+}
+
+/** Whether the reader gives this name to something of its own. */
+export function isReaders(name: string): boolean {
+  return /^(filename|file_row_number|file_index|__.*)$/i.test(name)
 }
 
 /**

@@ -1,12 +1,14 @@
 // The engines that judge deltaic: what other people read our tables with. They are installed outside the repository,
 // by the scripts of `DELTAIC_PEER_SCRIPTS` into the folder `DELTAIC_PEERS`.
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll } from 'vitest'
 import { LineProcess } from './line-process.js'
 
-export type PeerKind = 'deltalake' | 'duckdb' | 'spark' | 'spark-s3a'
+export type PeerKind = 'deltalake' | 'duckdb' | 'spark' | 'spark-s3a' | 'tpc'
 
 const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 
@@ -16,7 +18,13 @@ const scriptsFolder = process.env['DELTAIC_PEER_SCRIPTS'] || join(sharedFolder, 
 const peersFolder = process.env['DELTAIC_PEERS']
 
 /** The set-up leaves a stamp for each part that it has installed whole. */
-const STAMP = { deltalake: '.stamp-light', duckdb: '.stamp-light', spark: '.stamp-spark', 'spark-s3a': '.stamp-s3a' } as const
+const STAMP = {
+  deltalake: '.stamp-light',
+  duckdb: '.stamp-light',
+  spark: '.stamp-spark',
+  'spark-s3a': '.stamp-s3a',
+  tpc: '.stamp-tpc',
+} as const
 
 export const peers = {
   /** Whether this engine can be started here. */
@@ -137,6 +145,12 @@ export async function readWithSpark(spark: PeerClient, request: ReadRequest): Pr
   if (!answer.ok) return { error: answer.error }
   const { rows, rowCount, digest, columns } = answer
   return { rows: rowCount, digest, columns, ...(request.show === undefined ? {} : { show: rows }) } as ReadAnswer
+}
+
+/** Writes the tables and queries of a benchmark of the TPC into a folder; see `bench/tpc.py`. */
+export async function writeTpc(kind: 'tpch' | 'tpcds', scale: number, folder: string): Promise<void> {
+  const python = join(peersFolder ?? '', 'venv/bin/python')
+  await promisify(execFile)(python, [join(repository, 'bench/tpc.py'), kind, String(scale), folder])
 }
 
 function startScript(args: readonly string[], options: PeerOptions): LineProcess {
