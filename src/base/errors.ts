@@ -46,6 +46,7 @@ export const KIND_OF = {
   STATEMENT_UNSUPPORTED: 'unsupported',
   TYPE_UNSUPPORTED: 'unsupported',
   CHECKPOINT_DAMAGED: 'corrupt',
+  CHECKSUM_MISMATCH: 'corrupt',
   DATA_FILE_DAMAGED: 'corrupt',
   DATA_FILE_MISSING: 'corrupt',
   DELETION_VECTOR_DAMAGED: 'corrupt',

@@ -1,9 +1,11 @@
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
-import { SIDECAR_FOLDER } from '../protocol/log-path.js'
+import { LOG_FOLDER, SIDECAR_FOLDER } from '../protocol/log-path.js'
 import type { StoreOptions } from '../storage/store.js'
 import { type CheckpointHead, type CheckpointPart, readCheckpointHead, type Sidecar } from './checkpoint-read.js'
 import type { LogDependencies } from './dependencies.js'
+import { sumOfFile } from './file-sum.js'
+import { type FileSums, SUM_TAG } from './last-checkpoint.js'
 import type { CheckpointFiles } from './log-listing.js'
 
 /** A checkpoint whose files are all on this machine, its sidecars among them. */
@@ -16,7 +18,7 @@ export interface OpenCheckpoint {
 }
 
 /**
- * Fetches a checkpoint and reads what it holds beside files.
+ * Fetches a checkpoint and reads what it holds beside files. What `sums` tells of its files is checked before they are read.
  *
  * @throws {DeltaError} `CHECKPOINT_DAMAGED`, also for a sidecar that is gone.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#checkpoints
@@ -24,16 +26,20 @@ export interface OpenCheckpoint {
 export async function openCheckpoint(
   deps: LogDependencies,
   checkpoint: CheckpointFiles,
+  sums: FileSums,
   options: StoreOptions,
 ): Promise<OpenCheckpoint> {
   const fetched: string[] = []
   const release = () => releaseFiles(deps, fetched)
   try {
-    const { path, top, head } = await openTop(deps, checkpoint, fetched, options)
+    const { path, top, head } = await openTop(deps, checkpoint, sums, fetched, options)
     const sidecars = head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
     const parts: CheckpointPart[] = [top]
-    if (sidecars.length > 0)
-      parts.push({ files: await localFiles(deps, sidecars, 'parquet', fetched, options), format: 'parquet' })
+    if (sidecars.length > 0) {
+      const files = await localFiles(deps, sidecars, 'parquet', fetched, options)
+      await checkSums(sidecars, files, (at) => head.sidecars[at]?.tags?.[SUM_TAG])
+      parts.push({ files, format: 'parquet' })
+    }
     return { path, head, parts, release }
   } catch (error) {
     await release()
@@ -45,11 +51,12 @@ export async function openCheckpoint(
 export async function readSidecarPaths(
   deps: LogDependencies,
   checkpoint: CheckpointFiles,
+  sums: FileSums,
   options: StoreOptions,
 ): Promise<readonly string[]> {
   const fetched: string[] = []
   try {
-    const { head } = await openTop(deps, checkpoint, fetched, options)
+    const { head } = await openTop(deps, checkpoint, sums, fetched, options)
     return head.sidecars.map((sidecar) => sidecarPath(sidecar, deps.store.uri))
   } finally {
     await releaseFiles(deps, fetched)
@@ -59,11 +66,13 @@ export async function readSidecarPaths(
 async function openTop(
   deps: LogDependencies,
   { version, paths, format }: CheckpointFiles,
+  sums: FileSums,
   fetched: string[],
   options: StoreOptions,
 ) {
   const [path = ''] = paths
   const top: CheckpointPart = { files: await localFiles(deps, paths, format, fetched, options), format }
+  await checkSums(paths, top.files, (at) => sums[paths[at]?.slice(LOG_FOLDER.length + 1) ?? ''])
   const head = await damageIsTyped(path, async () => {
     const found = await readCheckpointHead(deps.database, top)
     if (found.version !== undefined && found.version !== version)
@@ -73,6 +82,20 @@ async function openTop(
     throw new DeltaError('LOG_INCOMPLETE', 'checkpoint has no protocol or no metadata')
   })
   return { path, top, head }
+}
+
+/** @throws {DeltaError} `CHECKPOINT_DAMAGED` for a file whose bytes do not add up to what was said of them. */
+async function checkSums(
+  paths: readonly string[],
+  files: readonly string[],
+  said: (at: number) => string | undefined,
+): Promise<void> {
+  for (const [at, file] of files.entries())
+    await damageIsTyped(paths[at] ?? '', async () => {
+      const [sum, found] = [said(at), said(at) && (await sumOfFile(file))]
+      if (sum !== found)
+        throw new DeltaError('LOG_INCOMPLETE', 'the bytes of a checkpoint are not those that were written', { sum, found })
+    })
 }
 
 async function releaseFiles(deps: LogDependencies, fetched: readonly string[]): Promise<void> {

@@ -22,6 +22,7 @@ export interface Sidecar {
   readonly sizeInBytes: number
   /** Milliseconds since 1970-01-01 UTC. */
   readonly modificationTime: number
+  readonly tags?: Readonly<Record<string, string>>
 }
 
 const TEXT_MAP = 'MAP(VARCHAR, VARCHAR)'

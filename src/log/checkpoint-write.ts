@@ -6,7 +6,8 @@ import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
 import { CHECKPOINT_HEAD, type Sidecar } from './checkpoint-read.js'
 import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoint-rows.js'
-import { type LastCheckpoint, pointToCheckpoint } from './last-checkpoint.js'
+import { sumOfFile } from './file-sum.js'
+import { type FileSums, forgetSum, type LastCheckpoint, pointToCheckpoint, SUM_TAG } from './last-checkpoint.js'
 import { cleanUpLog, expiryDay } from './log-cleanup.js'
 import type { LogDependencies, LogHead, TableLog } from './table-log.js'
 
@@ -53,16 +54,23 @@ export async function writeCheckpoint(
   const rows = checkpointFiles(relation, version, nowMs - properties.deletedFileRetentionMs)
   const add = addStruct(relation, properties)
   const isV2 = properties.checkpointPolicy === 'v2' && supportedFeatures(protocol).includes('v2Checkpoint')
-  const pointer = isV2
+  const { pointer, sums } = isV2
     ? await writeV2(deps, version, actions, rows, add, nowMs, sidecarActionsMax)
     : await writeClassic(deps, version, [...headRows(actions), ...fileActions(rows, add)])
-  await pointToCheckpoint(deps.store, pointer)
+  await pointToCheckpoint(deps.store, pointer, sums)
   return { version, size: pointer.size, sizeInBytes: pointer.sizeInBytes }
 }
 
-async function writeClassic(deps: LogDependencies, version: number, selects: readonly string[]): Promise<LastCheckpoint> {
-  const { rows, bytes } = await copyTo(deps, logFilePath({ kind: 'checkpoint', version }), selects)
-  return { version, size: rows, sizeInBytes: bytes }
+interface Written {
+  readonly pointer: LastCheckpoint
+  readonly sums: FileSums
+}
+
+async function writeClassic(deps: LogDependencies, version: number, selects: readonly string[]): Promise<Written> {
+  const name: LogPath = { kind: 'checkpoint', version }
+  await forgetSum(deps.store, formatLogPath(name))
+  const { rows, bytes, sum } = await copyTo(deps, logFilePath(name), selects)
+  return { pointer: { version, size: rows, sizeInBytes: bytes }, sums: { [formatLogPath(name)]: sum } }
 }
 
 /** Sidecars first: a checkpoint never names a file that is not there. */
@@ -74,7 +82,7 @@ async function writeV2(
   add: string,
   nowMs: number,
   sidecarActionsMax: number,
-): Promise<LastCheckpoint> {
+): Promise<Written> {
   const ranges = await deps.database.rows<{ first: string; last: string; adds: bigint; actions: bigint }>(
     fileRanges(rows, sidecarActionsMax),
   )
@@ -82,12 +90,12 @@ async function writeV2(
   for (const { first, last } of ranges) {
     const path = `${randomUUID()}.parquet`
     const selects = fileActions(rows, add, `rowid BETWEEN ${first} AND ${last}`)
-    const { bytes } = await copyTo(deps, `${SIDECAR_FOLDER}/${path}`, selects)
-    sidecars.push({ path, sizeInBytes: bytes, modificationTime: nowMs })
+    const { bytes, sum } = await copyTo(deps, `${SIDECAR_FOLDER}/${path}`, selects)
+    sidecars.push({ path, sizeInBytes: bytes, modificationTime: nowMs, tags: { [SUM_TAG]: sum } })
   }
-  const sum = (numbers: readonly (number | bigint)[]) => numbers.reduce<number>((total, n) => total + Number(n), 0)
-  const [numActions, numAdds] = [sum(ranges.map(({ actions }) => actions)), sum(ranges.map(({ adds }) => adds))]
-  const sidecarBytes = sum(sidecars.map(({ sizeInBytes }) => sizeInBytes))
+  const total = (numbers: readonly (number | bigint)[]) => numbers.reduce<number>((before, n) => before + Number(n), 0)
+  const [numActions, numAdds] = [total(ranges.map(({ actions }) => actions)), total(ranges.map(({ adds }) => adds))]
+  const sidecarBytes = total(sidecars.map(({ sizeInBytes }) => sizeInBytes))
   const tags = { sidecarNumActions: numActions, sidecarSizeInBytes: sidecarBytes, numOfAddFiles: numAdds }
   const checkpointMetadata = {
     version,
@@ -100,7 +108,7 @@ async function writeV2(
     // Spark asks for the columns of file actions here too.
     ...fileActions(rows, add, 'FALSE'),
   ])
-  return {
+  const pointer = {
     version,
     size: top.rows + numActions,
     sizeInBytes: top.bytes + sidecarBytes,
@@ -113,6 +121,7 @@ async function writeV2(
       sidecarFiles: sidecars,
     },
   }
+  return { pointer, sums: { [formatLogPath(name)]: top.sum } }
 }
 
 async function copyTo(deps: LogDependencies, path: string, selects: readonly string[]) {
@@ -121,8 +130,9 @@ async function copyTo(deps: LogDependencies, path: string, selects: readonly str
     const [copied] = await deps.database.rows<{ count: bigint; file_size_bytes: bigint }>(
       `COPY (${selects.join(' UNION ALL BY NAME ')}) TO ${literal(file)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`,
     )
+    const sum = await sumOfFile(file)
     await deps.store.putFile(path, file)
-    return { rows: Number(copied?.count ?? 0), bytes: Number(copied?.file_size_bytes ?? 0) }
+    return { rows: Number(copied?.count ?? 0), bytes: Number(copied?.file_size_bytes ?? 0), sum }
   } finally {
     await deps.spool.remove(file)
   }

@@ -1,6 +1,8 @@
+import { crc32 } from 'node:zlib'
 import { isDeltaError } from '../base/errors.js'
 import type { CommitInfo, DomainMetadata, SetTransaction } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
+import { SEAL_BLANK, sealed } from '../protocol/commit-seal.js'
 import { logFilePath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
@@ -52,8 +54,9 @@ export function formatChecksum(state: ChecksumState): Uint8Array | undefined {
     metadata,
     protocol,
     fileSizeHistogram: { sortedBinBoundaries: SIZE_BINS, fileCounts: totals.sizeCounts, totalBytes: totals.sizeBytes },
+    checksum: SEAL_BLANK,
   }
-  return Buffer.from(JSON.stringify(checksum))
+  return sealed(Buffer.from(JSON.stringify(checksum)), crc32)
 }
 
 /** The newest version of a log. */

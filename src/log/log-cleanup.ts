@@ -4,6 +4,7 @@ import { LOG_FOLDER, parseLogPath, SIDECAR_FOLDER } from '../protocol/log-path.j
 import { tableProperties } from '../protocol/properties.js'
 import { readSidecarPaths } from './checkpoint-open.js'
 import type { LogDependencies } from './dependencies.js'
+import { type FileSums, NO_SUMS, readLastCheckpoint } from './last-checkpoint.js'
 import { type CheckpointFiles, listLog } from './log-listing.js'
 import type { TableLog } from './table-log.js'
 import { Timeline } from './timeline.js'
@@ -27,16 +28,17 @@ export async function cleanUpLog(deps: LogDependencies, log: TableLog, nowMs: nu
   const properties = tableProperties(metadata.configuration)
   if (!properties.enableExpiredLogCleanup) return []
   const { checkpoints } = await listLog(deps.store, 0)
+  const { sums } = (await readLastCheckpoint(deps.store)) ?? { sums: NO_SUMS }
   const base = await newestExpired(deps, log, checkpoints, expiryDay(metadata, nowMs) * DAY_MS)
   const expired =
     base && base.version >= properties.checkpointProtectionBeforeVersion ? await expiredFiles(deps, base.version) : []
   if (base && expired.length > 0) {
-    if (!(await isWhole(deps, base))) return []
+    if (!(await isWhole(deps, base, sums))) return []
     await deps.store.delete(expired)
   }
   const gone = new Set(expired)
   const kept = checkpoints.filter(({ paths }) => !paths.some((path) => gone.has(path)))
-  const orphans = await orphanSidecars(deps, kept, nowMs)
+  const orphans = await orphanSidecars(deps, kept, sums, nowMs)
   await deps.store.delete(orphans)
   return [...expired, ...orphans]
 }
@@ -71,16 +73,20 @@ async function expiredFiles(deps: LogDependencies, base: number): Promise<string
 }
 
 /** Nothing is deleted on the word of a checkpoint that cannot be read. */
-async function isWhole(deps: LogDependencies, checkpoint: CheckpointFiles): Promise<boolean> {
-  const sidecars = await sidecarsNamed(deps, checkpoint)
+async function isWhole(deps: LogDependencies, checkpoint: CheckpointFiles, sums: FileSums): Promise<boolean> {
+  const sidecars = await sidecarsNamed(deps, checkpoint, sums)
   const there = await Promise.all((sidecars ?? []).map((path) => deps.store.head(path)))
   return sidecars !== undefined && !there.includes(undefined)
 }
 
 /** The sidecars that a checkpoint names; `undefined` when it is damaged. */
-async function sidecarsNamed(deps: LogDependencies, checkpoint: CheckpointFiles): Promise<readonly string[] | undefined> {
+async function sidecarsNamed(
+  deps: LogDependencies,
+  checkpoint: CheckpointFiles,
+  sums: FileSums,
+): Promise<readonly string[] | undefined> {
   try {
-    return await readSidecarPaths(deps, checkpoint, {})
+    return await readSidecarPaths(deps, checkpoint, sums, {})
   } catch (error) {
     if (isDeltaError(error, 'corrupt')) return undefined
     throw error
@@ -88,13 +94,18 @@ async function sidecarsNamed(deps: LogDependencies, checkpoint: CheckpointFiles)
 }
 
 /** Sidecars older than a day that no checkpoint names. A younger one may belong to a checkpoint that is being written. */
-async function orphanSidecars(deps: LogDependencies, kept: readonly CheckpointFiles[], nowMs: number): Promise<string[]> {
+async function orphanSidecars(
+  deps: LogDependencies,
+  kept: readonly CheckpointFiles[],
+  sums: FileSums,
+  nowMs: number,
+): Promise<string[]> {
   const old: string[] = []
   for await (const { path, modifiedAtMs } of deps.store.list(SIDECAR_FOLDER)) if (modifiedAtMs < nowMs - DAY_MS) old.push(path)
   if (old.length === 0) return []
   const named = new Set<string>()
   for (const checkpoint of kept) {
-    const sidecars = await sidecarsNamed(deps, checkpoint)
+    const sidecars = await sidecarsNamed(deps, checkpoint, sums)
     if (!sidecars) return []
     for (const path of sidecars) named.add(path)
   }

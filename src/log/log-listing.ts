@@ -18,6 +18,8 @@ export interface LogListing {
   /** When the file of each commit was written, in milliseconds since 1970-01-01 UTC. */
   readonly fileTimesMs: ReadonlyMap<number, number>
   readonly compacted: readonly CompactedCommits[]
+  /** Versions that have a checksum. */
+  readonly checksums: readonly number[]
   /** Newest first; of several at one version the one with a name of its own, then the classic one, then one of many parts. */
   readonly checkpoints: readonly CheckpointFiles[]
 }
@@ -27,6 +29,7 @@ export async function listLog(store: ObjectStore, fromVersion: number, options: 
   const commits: number[] = []
   const fileTimesMs = new Map<number, number>()
   const compacted: CompactedCommits[] = []
+  const checksums: number[] = []
   const checkpoints: (CheckpointFiles & { readonly rank: number })[] = []
   const parts = new Map<string, { readonly version: number; readonly parts: number; readonly paths: string[] }>()
   const startAfter = fromVersion > 0 ? beforeVersion(fromVersion).slice(LOG_FOLDER.length + 1) : undefined
@@ -55,6 +58,8 @@ export async function listLog(store: ObjectStore, fromVersion: number, options: 
         break
       }
       case 'checksum':
+        checksums.push(found.version)
+        break
       case undefined:
         break
     }
@@ -65,6 +70,7 @@ export async function listLog(store: ObjectStore, fromVersion: number, options: 
     commits: commits.sort((a, b) => a - b),
     fileTimesMs,
     compacted,
+    checksums,
     checkpoints: checkpoints
       .sort((a, b) => b.version - a.version || a.rank - b.rank || a.paths.length - b.paths.length)
       .map(({ rank: _, ...checkpoint }) => checkpoint),

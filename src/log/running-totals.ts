@@ -20,6 +20,12 @@ export class RunningTotals {
     return !this.counted
   }
 
+  /** Takes totals of the newest version that were counted elsewhere. */
+  know(totals: TableTotals): void {
+    this.counted = true
+    this.known = totals
+  }
+
   /** Takes in the next commit. @param mayBeLive as for `totalsAfter`. */
   follow(commit: Commit, mayBeLive: ReadonlySet<string>): void {
     this.counting?.since.push([commit, mayBeLive])
@@ -60,7 +66,7 @@ export class RunningTotals {
 const NONE: ReadonlySet<string> = new Set()
 
 /** Groups files by a grain that no bin of sizes cuts through; so a million of them come as some thousand rows. */
-async function countTotals(database: Database, relation: FilesRelation, version: number): Promise<TableTotals> {
+export async function countTotals(database: Database, relation: FilesRelation, version: number): Promise<TableTotals> {
   const rows = await database.rows<Readonly<Record<keyof CountedFiles, bigint>>>(
     'SELECT count(*) AS files, any_value(size) AS size, any_value(deleted) AS deleted, sum(size)::BIGINT AS bytes, ' +
       'count(dv_id) AS vectors, sum(deleted)::BIGINT AS deletedRows FROM ' +

@@ -3,7 +3,7 @@ import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
 import { mappingMode } from '../protocol/column-mapping.js'
-import { type Commit, parseCommit } from '../protocol/commit-file.js'
+import type { Commit } from '../protocol/commit-file.js'
 import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
 import { withoutIdentityMarks } from '../protocol/identity.js'
@@ -13,11 +13,13 @@ import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { applyFolded, foldCommits } from './apply-commits.js'
 import { damageIsTyped, openCheckpoint } from './checkpoint-open.js'
 import { loadCheckpointFiles } from './checkpoint-read.js'
+import { checkAgainst, parseChecksum } from './checksum-check.js'
 import type { LogDependencies } from './dependencies.js'
+import { parseEntry } from './entry.js'
 import { FilesRelation, type RelationShape } from './files-relation.js'
-import { readCheckpointHint } from './last-checkpoint.js'
+import { type FileSums, NO_SUMS, readLastCheckpoint } from './last-checkpoint.js'
 import { listLog } from './log-listing.js'
-import { RunningTotals } from './running-totals.js'
+import { countTotals, RunningTotals } from './running-totals.js'
 import { type LogEntry, type LogSegment, lastVersion, planSegments } from './segment.js'
 
 export type { LogDependencies } from './dependencies.js'
@@ -40,6 +42,8 @@ export interface LogHead extends TableState {
   readonly domains: readonly DomainMetadata[]
 }
 
+/** Damage of one way to a version, where another may do. */
+const MENDABLE: ReadonlySet<string> = new Set(['CHECKPOINT_DAMAGED', 'CHECKSUM_MISMATCH'])
 const COLUMN_MAPPING = 'delta.columnMapping.mode'
 
 let relations = 0
@@ -88,14 +92,15 @@ export class TableLog {
   /**
    * Loads the log up to `target`, or to its end.
    *
-   * A damaged checkpoint is passed over for an earlier one, or for the commits alone, with a `degraded` event.
+   * A damaged checkpoint is passed over for an earlier one, or for the commits alone, with a `degraded` event; so is one with
+   * which the table is not what the newest version checksum says.
    *
    * @throws {DeltaError} `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`, `LOG_GAP`, `LOG_LINE_MALFORMED`, `LOG_INCOMPLETE` when
    * the commits hold no protocol or no metadata, `FEATURE_UNSUPPORTED` for a table that cannot be read, `CHECKPOINT_DAMAGED` when
-   * only a damaged checkpoint reaches the version.
+   * only a damaged checkpoint reaches the version, `CHECKSUM_MISMATCH` when nothing in the log adds up to its checksum.
    */
   static async load(deps: LogDependencies, target?: number, options: StoreOptions = {}): Promise<TableLog> {
-    const hint = await readCheckpointHint(deps.store, options)
+    const { version: hint, sums } = (await readLastCheckpoint(deps.store, options)) ?? { version: undefined, sums: NO_SUMS }
     const from = hint !== undefined && (target === undefined || hint <= target) ? hint : 0
     let listing = await listLog(deps.store, from, options)
     const reaches = listing.checkpoints.some(({ version }) => target === undefined || version <= target)
@@ -105,16 +110,22 @@ export class TableLog {
     for (const segments of [planSegments(listing, target), undefined]) {
       // The hint hides what lies before it; look there only after everything it showed turned out damaged.
       if (segments === undefined && (from === 0 || !hintHolds)) break
-      for (const segment of segments ?? planSegments(await listLog(deps.store, 0, options), target)) {
+      if (segments === undefined) listing = await listLog(deps.store, 0, options)
+      for (const segment of segments ?? planSegments(listing, target)) {
+        let log: TableLog | undefined
         try {
-          return await loadSegment(
+          log = await loadSegment(
             deps,
             segment,
+            sums,
             options,
             (head, files, first, version, tip) => new TableLog(deps, files, head, first, version, tip),
           )
+          await log.checkTotals(listing.checksums, options)
+          return log
         } catch (error) {
-          if (!isDeltaError(error) || error.code !== 'CHECKPOINT_DAMAGED') throw error
+          await log?.close()
+          if (!isDeltaError(error) || !MENDABLE.has(error.code)) throw error
           deps.events({ type: 'degraded', table: deps.store.uri, what: 'read a checkpoint', error })
           damage = error
         }
@@ -227,6 +238,19 @@ export class TableLog {
     await this.relation.drop()
   }
 
+  /** Holds the newest of the versions that have a checksum against it. @throws {DeltaError} `CHECKSUM_MISMATCH`. */
+  private async checkTotals(checksums: readonly number[], options: StoreOptions): Promise<void> {
+    const version = Math.max(-1, ...checksums.filter((one) => one >= this.firstVersion && one <= this.latest))
+    if (version < 0) return
+    const path = logFilePath({ kind: 'checksum', version })
+    const bytes = await this.deps.store.get(path, options)
+    const claims = bytes && parseChecksum(bytes)
+    if (!claims) return
+    const totals = await countTotals(this.deps.database, this.relation, version)
+    checkAgainst(claims, totals, this.stateAt(version), path, version)
+    if (version === this.latest) this.totals.know(totals)
+  }
+
   private restructures({ protocol, metaData }: Commit): boolean {
     const before = this.stateAt(this.latest).metadata
     return (
@@ -273,7 +297,7 @@ export class TableLog {
 export async function readCommit(store: ObjectStore, version: number, options: StoreOptions = {}): Promise<Commit | undefined> {
   const path = commitPath(version)
   const bytes = await store.get(path, options)
-  return bytes && parseCommit(version, bytes, path)
+  return bytes && parseEntry(version, bytes, path)
 }
 
 interface Head {
@@ -297,12 +321,13 @@ const ENTRIES_AT_ONCE = 16
 async function loadSegment<T>(
   deps: LogDependencies,
   segment: LogSegment,
+  sums: FileSums,
   options: StoreOptions,
   make: (head: Head, files: FilesRelation, firstVersion: number, version: number, tip: Commit | undefined) => T,
 ): Promise<T> {
   const commits = await readEntries(deps.store, segment.entries, options)
   const head: Head = { states: [], txns: new Map(), domains: new Map() }
-  const checkpoint = segment.checkpoint && (await openCheckpoint(deps, segment.checkpoint, options))
+  const checkpoint = segment.checkpoint && (await openCheckpoint(deps, segment.checkpoint, sums, options))
   try {
     const version = segment.checkpoint?.version ?? -1
     if (checkpoint) {
@@ -363,7 +388,7 @@ async function readEntry(store: ObjectStore, entry: LogEntry, options: StoreOpti
   const read = async () => {
     const bytes = await store.get(path, options)
     if (!bytes) throw new DeltaError('LOG_GAP', 'a commit went missing while the log was read', { file: path })
-    return parseCommit(lastVersion(entry), bytes, path)
+    return parseEntry(lastVersion(entry), bytes, path)
   }
   return entry.kind === 'compacted' ? damageIsTyped(path, read) : read()
 }

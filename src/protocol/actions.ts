@@ -98,6 +98,8 @@ export interface CommitInfo {
   readonly txnId?: string | undefined
   /** The batches that share this commit: the evidence from which a repeated batch is answered. */
   readonly batches?: readonly CommittedBatch[] | undefined
+  /** What the bytes of the entry add up to; see `formatEntry`. */
+  readonly checksum?: string | undefined
 }
 
 /** One producer's batch inside a commit. */

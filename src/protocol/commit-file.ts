@@ -121,6 +121,8 @@ function parseLine(line: string, fail: Fail): Readonly<Record<string, unknown>> 
 function checkProtocol(value: Protocol, fail: Fail): Protocol {
   if (!Number.isInteger(value.minReaderVersion) || !Number.isInteger(value.minWriterVersion))
     throw fail('protocol without versions')
+  for (const list of [value.readerFeatures ?? [], value.writerFeatures ?? []])
+    if (!isTexts(list)) throw fail('protocol whose features are no list of names')
   return value
 }
 
@@ -130,7 +132,13 @@ const NO_COLUMNS = '{"type":"struct","fields":[]}'
 function checkMetadata(value: Metadata, fail: Fail): Metadata {
   const { schemaString = NO_COLUMNS, partitionColumns = [], configuration = {} } = value
   if (typeof schemaString !== 'string') throw fail('metaData whose schemaString is no text')
+  if (!isTexts(partitionColumns)) throw fail('metaData whose partitionColumns are no list of names')
+  if (typeof configuration !== 'object' || Array.isArray(configuration)) throw fail('metaData whose configuration is no object')
   return { ...value, schemaString, partitionColumns, configuration }
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
 }
 
 function checkAdd(value: AddFile, fail: Fail): AddFile {

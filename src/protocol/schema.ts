@@ -42,8 +42,25 @@ export function parseSchema(schemaString: string): StructType {
   }
   if (value?.type !== 'struct' || !Array.isArray(value.fields))
     throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not a struct')
+  if (!isType(value)) throw new DeltaError('SCHEMA_MALFORMED', 'table schema has a column without name or type')
   checkNames(value.fields, 'SCHEMA_MALFORMED')
   return value
+}
+
+/** Whether what a log says is of the shape of a type, at any depth; unknown names of types are others' to refuse. */
+function isType(value: unknown): boolean {
+  if (typeof value === 'string') return true
+  if (typeof value !== 'object' || value === null) return false
+  const { type, fields, elementType, keyType, valueType } = value as Readonly<Record<string, unknown>>
+  if (type === 'array') return isType(elementType)
+  if (type === 'map') return isType(keyType) && isType(valueType)
+  return type === 'struct' && Array.isArray(fields) && fields.every((one: unknown) => isField(one))
+}
+
+function isField(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, type } = value as Readonly<Record<string, unknown>>
+  return typeof name === 'string' && isType(type)
 }
 
 /** Writes `metaData.schemaString`. */

@@ -6,10 +6,11 @@ import type { Database } from '../engine/database.js'
 import { checkpointBehind } from '../log/checkpoint-write.js'
 import { ChecksumWriter } from '../log/checksum.js'
 import { commitEntry } from '../log/committer.js'
+import { formatEntry, parseEntry } from '../log/entry.js'
 import { listLog, versionRange } from '../log/log-listing.js'
 import { type LogDependencies, readCommit, TableLog } from '../log/table-log.js'
 import type { Action, AddFile, Metadata, Protocol } from '../protocol/actions.js'
-import { type Commit, formatCommit, parseCommit } from '../protocol/commit-file.js'
+import type { Commit } from '../protocol/commit-file.js'
 import { checkWritable } from '../protocol/features.js'
 import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
@@ -136,7 +137,7 @@ export class DeltaTable implements TransactionHost {
       txns: actions.flatMap((action) => ('txn' in action ? action.txn : [])),
       adds: actions.flatMap((action) => ('add' in action ? action.add : [])),
     }
-    const body = formatCommit(composeCommit(staged, info, undefined, clock.now()))
+    const body = formatEntry(composeCommit(staged, info, undefined, clock.now()))
     const commit = readBack(0, body)
     const outcome = await commitEntry(store, 0, body, { ...options, clock, random })
     if (outcome.kind === 'committed') this.behind('write a version checksum', this.checksums.writeFirst(commit))
@@ -170,7 +171,7 @@ export class DeltaTable implements TransactionHost {
 
   /** Publishes an entry after the last known one, alone in this process. A lost race is read in. */
   async publish(version: number, actions: readonly Action[], options: StoreOptions = {}): Promise<'committed' | 'lost'> {
-    const body = formatCommit(actions)
+    const body = formatEntry(actions)
     const commit = readBack(version, body)
     const outcome = await commitEntry(this.deps.store, version, body, {
       ...options,
@@ -342,7 +343,7 @@ export class DeltaTable implements TransactionHost {
  */
 function readBack(version: number, body: Uint8Array): Commit {
   try {
-    return parseCommit(version, body, commitPath(version))
+    return parseEntry(version, body, commitPath(version))
   } catch (cause) {
     throw new DeltaError('ARGUMENT_INVALID', `these actions make no commit: ${(cause as Error).message}`, {}, { cause })
   }

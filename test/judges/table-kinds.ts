@@ -5,7 +5,7 @@ import { recordBatches } from '../../src/engine/arrow-out.js'
 import { Database } from '../../src/engine/database.js'
 import { columnDefinitions } from '../../src/engine/types.js'
 import type { Lakehouse, StructType, Table } from '../../src/index.js'
-import { readCheckpointHint } from '../../src/log/last-checkpoint.js'
+import { readLastCheckpoint } from '../../src/log/last-checkpoint.js'
 import { openStore } from '../../src/storage/open.js'
 import { digestOfArrow } from '../support/arrow-digest.js'
 import { freshName, type Place } from './lakes.js'
@@ -239,7 +239,7 @@ export async function buildTable(place: Place, lake: Lakehouse, kind: TableKind)
 async function lastCheckpoint(place: Place, table: Table): Promise<number | undefined> {
   const store = openStore(table.uri, place.options)
   try {
-    return await readCheckpointHint(store)
+    return (await readLastCheckpoint(store))?.version
   } finally {
     await store.close()
   }

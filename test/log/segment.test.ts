@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readCheckpointHint } from '../../src/log/last-checkpoint.js'
+import { readLastCheckpoint } from '../../src/log/last-checkpoint.js'
 import { type LogListing, listLog } from '../../src/log/log-listing.js'
 import { lastVersion, planSegments } from '../../src/log/segment.js'
 import { commitPath, formatLogPath, LAST_CHECKPOINT_PATH, LOG_FOLDER } from '../../src/protocol/log-path.js'
@@ -15,6 +15,7 @@ function listing(
   return {
     commits,
     fileTimesMs: new Map(),
+    checksums: [],
     compacted: runs.map(([version, endVersion]) => ({ kind: 'compacted', version, endVersion })),
     checkpoints: checkpoints.map((version) => ({ version, format: 'parquet', paths: [`checkpoint-${version}`] })),
   }
@@ -156,7 +157,7 @@ describe('listLog', () => {
   })
 })
 
-describe('readCheckpointHint', () => {
+describe('readLastCheckpoint', () => {
   it.each([
     ['{"version":12,"size":3}', 12],
     ['{"version":12,"size":3', undefined],
@@ -172,10 +173,10 @@ describe('readCheckpointHint', () => {
   ])('reads %j as %s', async (text, version) => {
     const store = new MemoryStore()
     await store.put(LAST_CHECKPOINT_PATH, Buffer.from(text))
-    expect(await readCheckpointHint(store)).toBe(version)
+    expect((await readLastCheckpoint(store))?.version).toBe(version)
   })
 
   it('is no hint where there is no file', async () => {
-    expect(await readCheckpointHint(new MemoryStore())).toBeUndefined()
+    expect(await readLastCheckpoint(new MemoryStore())).toBeUndefined()
   })
 })

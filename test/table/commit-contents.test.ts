@@ -75,6 +75,7 @@ describe('the lines of a commit', () => {
       tags: { 'delta.rowTracking.preserved': 'true' },
       engineInfo: expect.stringMatching(/^deltaic\//),
       txnId: expect.any(String),
+      checksum: expect.stringMatching(/^crc32:[0-9a-f]{8}$/),
     })
   })
 
