@@ -1,4 +1,5 @@
 import { DeltaError, type ErrorCode } from '../base/errors.js'
+import { UNREAD_INSTANT } from './julian-calendar.js'
 
 /** DuckDB's error classes, by the word its messages begin with. What is not listed is a fault of ours or of the engine. */
 const CODE_OF: Readonly<Record<string, ErrorCode>> = {
@@ -50,6 +51,8 @@ export function engineError(error: unknown, quote: boolean): unknown {
       { cause: error, hint: DAMAGED_HINT },
     )
   }
+  if (message.startsWith(UNREAD_INSTANT))
+    return new DeltaError('FEATURE_UNSUPPORTED', message, {}, { cause: error, hint: ZONE_HINT })
   if (/File name too long/.test(message))
     return new DeltaError(
       'TYPE_UNSUPPORTED',
@@ -63,5 +66,6 @@ export function engineError(error: unknown, quote: boolean): unknown {
 
 const MISSING_HINT =
   'it may have been vacuumed from under an old version: ask for a newer version, or restore the file; nothing else of the table is affected'
+const ZONE_HINT = 'read these rows with Spark, and write them again in its default calendar'
 const LONG_HINT = 'a partition value may take about 240 bytes; partition by a shorter column'
 const DAMAGED_HINT = 'restore the file from a copy; versions of the table without this file are not affected'

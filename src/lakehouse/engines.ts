@@ -7,6 +7,7 @@ import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
 import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
+import { Footers } from '../table/footers.js'
 import { UniformFiles } from '../table/uniform-files.js'
 import type { LakehouseOptions } from './options.js'
 import { ViewSessions } from './view-sessions.js'
@@ -50,7 +51,7 @@ export class Engines {
     this.planner = new Planner(parts.binder)
     this.spool = parts.spool
     this.cache = parts.cache
-    this.source = new FileSource(parts.cache, new DeletionVectors(parts.spool))
+    this.source = new FileSource(parts.cache, new DeletionVectors(parts.spool), new Footers(parts.work))
     this.root = root
     this.outside = outside
   }

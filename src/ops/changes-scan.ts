@@ -26,12 +26,13 @@ export async function openChanges(
   options: StoreOptions = {},
 ): Promise<HeldChanges> {
   const schema = { ...end.schema, fields: [...end.schema.fields, ...CHANGE_FIELDS] }
-  const table = { schema, mapping: end.mapping, localPath: (file: SnapshotFile) => end.localPath(file) }
+  const constants = [...end.partitionColumns, COMMIT_VERSION, COMMIT_TIMESTAMP]
+  const localPath = (file: SnapshotFile) => end.localPath(file)
+  const table = { schema, mapping: end.mapping, partitionColumns: constants, localPath }
   const wanted = columns && new Set([...columns, CHANGE_TYPE])
   const held = await source.open(store, files, table, wanted, options)
   const changed = files.map((file, at) => withConstants(file, held.files[at] as ScanFile))
   const isChangeFile = (at: number) => files[at]?.changeType === undefined
-  const constants = [...end.partitionColumns, COMMIT_VERSION, COMMIT_TIMESTAMP]
   const scan = (scanned: readonly ScanFile[], partitionColumns: readonly string[]) => {
     const unread = new Set(end.partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
     return scanSql({ fields: schema.fields, partitionColumns, mapping: end.mapping, unread }, scanned)

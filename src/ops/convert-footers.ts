@@ -99,9 +99,13 @@ export async function footerStatistics(
   const queries = told.map(({ path, type }) => {
     // Bytes that are no text come escaped: not the bounds of any.
     const value = (side: string) => (type === 'string' ? side : `try_cast(${side} AS ${duckdbType(type)})`)
+    // What is older may be told in another calendar than the one that its reader has it in.
+    const isModern =
+      type === 'date' || type === 'timestamp' ? `${value('stats_min_value')} >= '1900-01-01'::${duckdbType(type)}` : 'true'
     const known =
       "stats_min_value IS NOT NULL AND stats_max_value IS NOT NULL AND NOT regexp_matches(stats_min_value || stats_max_value, '\\\\x')"
-    const bounds = type === 'float' || type === 'double' ? 'false' : `bool_and(stats_null_count = num_values OR (${known}))`
+    const bounds =
+      type === 'float' || type === 'double' ? 'false' : `bool_and(stats_null_count = num_values OR (${known} AND ${isModern}))`
     return `SELECT file_name AS file, ${literal(leafKey(path))} AS leaf, coalesce(${bounds}, false) AS bounded,
       min(${value('stats_min_value')})::VARCHAR AS least, max(${value('stats_max_value')})::VARCHAR AS most,
       CASE WHEN count(stats_null_count) = count(*) THEN sum(stats_null_count)::BIGINT END AS nulls

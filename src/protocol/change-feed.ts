@@ -1,4 +1,4 @@
-import { field } from './schema.js'
+import { fileOnlyField } from './column-mapping.js'
 
 /** What happened to a row: `insert`, `update_preimage`, `update_postimage` or `delete`. Change files have it as a column. */
 export const CHANGE_TYPE = '_change_type'
@@ -16,4 +16,4 @@ export const CHANGE_FIELDS = (
     [COMMIT_VERSION, 'long'],
     [COMMIT_TIMESTAMP, 'timestamp'],
   ] as const
-).map(([name, type]) => field(name, type, false, { 'delta.columnMapping.physicalName': name }))
+).map(([name, type]) => ({ ...fileOnlyField(name, type), nullable: false }))

@@ -1,18 +1,22 @@
+import { gregorianDate, gregorianInstant } from '../engine/julian-calendar.js'
 import type { FieldIds } from '../engine/parquet-write.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { fieldId, isFileOnly, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, isStruct, mentions, type StructField } from '../protocol/schema.js'
 import { isFiner, typeChanges } from '../protocol/type-changes.js'
+import type { OldCalendar } from './footers.js'
 
 /**
- * A column of data files, read under its type with physical names, as the table has it: nested names become logical,
- * variants whole, CHAR values as long as their type.
+ * A column of data files, read under the type that they have it in, as the table has it: nested names become logical,
+ * variants whole, CHAR values as long as their type, days of the Julian calendar those of the same name.
  *
- * Filters still go down to the reader through it, except on values that were widened into a finer type.
+ * Filters still go down to the reader through it, except on old days and on values that were widened into a finer type.
+ *
+ * @param stored the field's type under the files' names.
  */
-export function columnSql(field: StructField, value: string, mode: MappingMode): string {
-  const given = logical(field.type, physicalType(field.type, mode), value, 0)
+export function columnSql(field: StructField, value: string, stored: DataType, calendar?: OldCalendar): string {
+  const given = logical(field.type, stored, value, 0, calendar)
   const length = charLength(field)
   if (length !== undefined) return padded(given, length)
   // DuckDB brings the constant of a filter down to the type of the file, which finds 1.4 among whole numbers; it cannot
@@ -49,9 +53,10 @@ export function padded(text: string, length: number): string {
   return `CASE WHEN length(${text}) < ${length} THEN rpad(${text}, ${length}, ' ') ELSE ${text} END`
 }
 
-function logical(type: DataType, physical: DataType, value: string, depth: number): string {
-  if (mentions(type, 'variant')) return rebuilt(type, physical, value, depth)
-  const names = renames(type, physical)
+function logical(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
+  const isOld = (calendar?.dates && mentions(type, 'date')) || (calendar?.instants && mentions(type, 'timestamp'))
+  if (isOld || mentions(type, 'variant')) return rebuilt(type, stored, value, depth, calendar)
+  const names = renames(type, stored)
   return names ? `remap_struct(${value}, NULL::${duckdbType(type)}, ${names}, NULL)` : value
 }
 
@@ -66,7 +71,8 @@ function renames(type: DataType, physical: DataType): string | undefined {
       text: `${literal(name)}: ${nested ? `(${literal(physicalName)}, ${nested})` : literal(physicalName)}`,
     }
   })
-  return below.every(({ isSame }) => isSame) ? undefined : `{${below.map(({ text }) => text).join(', ')}}`
+  const isSame = below.length === parts(physical).length && below.every((one) => one.isSame)
+  return isSame ? undefined : `{${below.map(({ text }) => text).join(', ')}}`
 }
 
 /** What a nested type is made of, by the names that DuckDB has for it. */
@@ -84,22 +90,29 @@ function parts(type: Exclude<DataType, string>): readonly (readonly [name: strin
   }
 }
 
-function rebuilt(type: DataType, physical: DataType, value: string, depth: number): string {
-  if (typeof type === 'string' || typeof physical === 'string') return type === 'variant' ? variant(value) : value
+function rebuilt(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
+  if (typeof type === 'string' || typeof stored === 'string') return leaf(type, value, calendar)
   if (isStruct(type)) {
     const fields = type.fields.map((f, index) => {
-      const [physicalName, physicalInner] = parts(physical)[index] ?? [f.name, f.type]
-      return `${ident(f.name)} := ${logical(f.type, physicalInner, `struct_extract(${value}, ${literal(physicalName)})`, depth)}`
+      const [name, inner] = parts(stored)[index] ?? [f.name, f.type]
+      return `${ident(f.name)} := ${logical(f.type, inner, `struct_extract(${value}, ${literal(name)})`, depth, calendar)}`
     })
     return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${fields.join(', ')}) END`
   }
   const element = `"__e${depth}"`
-  const [first, second] = parts(physical).map(([, inner]) => inner)
-  if (type.type === 'array')
-    return `list_transform(${value}, lambda ${element}: ${logical(type.elementType, first ?? type.elementType, element, depth + 1)})`
-  const key = logical(type.keyType, first ?? type.keyType, `${element}.key`, depth + 1)
-  const below = logical(type.valueType, second ?? type.valueType, `${element}.value`, depth + 1)
-  return `map_from_entries(list_transform(map_entries(${value}), lambda ${element}: {'key': ${key}, 'value': ${below}}))`
+  const [first, second] = parts(stored).map(([, inner]) => inner)
+  const below = (inner: DataType, storedInner: DataType | undefined, text: string) =>
+    logical(inner, storedInner ?? inner, text, depth + 1, calendar)
+  if (type.type === 'array') return `list_transform(${value}, lambda ${element}: ${below(type.elementType, first, element)})`
+  const [key, inner] = [below(type.keyType, first, `${element}.key`), below(type.valueType, second, `${element}.value`)]
+  return `map_from_entries(list_transform(map_entries(${value}), lambda ${element}: {'key': ${key}, 'value': ${inner}}))`
+}
+
+function leaf(type: DataType, value: string, calendar: OldCalendar | undefined): string {
+  if (type === 'variant') return variant(value)
+  if (type === 'date' && calendar?.dates) return gregorianDate(value)
+  if (type === 'timestamp' && calendar?.instants) return gregorianInstant(value, calendar.zone)
+  return value
 }
 
 /**

@@ -1,8 +1,10 @@
 import type { RangeCache } from '../engine/range-cache.js'
 import type { DeletionVectorDescriptor } from '../protocol/actions.js'
 import { physicalColumns } from '../protocol/column-mapping.js'
+import type { StructField } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeletionVectors } from './deletion-vectors.js'
+import type { FooterFacts, Footers } from './footers.js'
 import type { ScanFile } from './scan-sql.js'
 import type { Snapshot, SnapshotFile } from './snapshot.js'
 
@@ -12,12 +14,16 @@ export type SourceFile = Pick<
   'file' | 'sizeBytes' | 'partitionValues' | 'deletionVector' | 'baseRowId' | 'defaultRowCommitVersion'
 > & {
   readonly physicalRows?: number | undefined
+  readonly stats?: string | undefined
   /** Lists the only rows to give. */
   readonly onlyVector?: DeletionVectorDescriptor | undefined
 }
 
 /** What reading asks of the version of a table. */
-export type SourceTable = Pick<Snapshot, 'schema' | 'mapping' | 'localPath'>
+export interface SourceTable extends Pick<Snapshot, 'schema' | 'mapping' | 'localPath'> {
+  /** Columns that files need not have: constants of each. */
+  readonly partitionColumns: readonly string[]
+}
 
 /** Data files as files of this machine, for as long as they are held. */
 export interface HeldFiles {
@@ -29,10 +35,12 @@ export interface HeldFiles {
 export class FileSource {
   private readonly cache: RangeCache
   private readonly vectors: DeletionVectors
+  private readonly footers: Footers
 
-  constructor(cache: RangeCache, vectors: DeletionVectors) {
+  constructor(cache: RangeCache, vectors: DeletionVectors, footers: Footers) {
     this.cache = cache
     this.vectors = vectors
+    this.footers = footers
   }
 
   /**
@@ -73,7 +81,18 @@ export class FileSource {
     }
     const lists = new Map(deleted.status === 'fulfilled' ? vectors.map((vector, at) => [vector, deleted.value[at]?.path]) : [])
     const found = held.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-    return { files: files.map((file, at) => scanFile(file, found[at] ?? '', lists)), release }
+    try {
+      const facts = await this.footers.facts(
+        files.map(({ sizeBytes, stats }, at) => ({ localFile: found[at] ?? '', sizeBytes, stats })),
+        readColumns(snapshot, columns),
+        snapshot.mapping,
+        options,
+      )
+      return { files: files.map((file, at) => scanFile(file, found[at] ?? '', lists, facts[at])), release }
+    } catch (error) {
+      release()
+      throw error
+    }
   }
 }
 
@@ -81,9 +100,16 @@ function scanFile(
   file: SourceFile,
   localFile: string,
   lists: ReadonlyMap<DeletionVectorDescriptor, string | undefined>,
+  { stored, calendar }: FooterFacts = {},
 ): ScanFile {
   const { partitionValues, baseRowId, defaultRowCommitVersion, physicalRows, deletionVector, onlyVector } = file
   const deletedRows = deletionVector && lists.get(deletionVector)
   const onlyRows = onlyVector && lists.get(onlyVector)
-  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion, physicalRows }
+  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion, physicalRows, stored, calendar }
+}
+
+function readColumns({ schema, partitionColumns }: SourceTable, columns: ReadonlySet<string> | undefined): StructField[] {
+  return schema.fields.filter(
+    ({ name }) => !partitionColumns.includes(name) && (columns === undefined || columns.has(name.toLowerCase())),
+  )
 }

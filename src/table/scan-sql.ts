@@ -5,6 +5,8 @@ import { CHANGE_TYPE } from '../protocol/change-feed.js'
 import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, mentions, type StructField } from '../protocol/schema.js'
 import { columnSql, padded } from './column-sql.js'
+import type { OldCalendar } from './footers.js'
+import type { StoredColumns } from './stored-columns.js'
 
 /** A data file as a scan reads it: a file of this machine and its constants. */
 export interface ScanFile {
@@ -19,6 +21,9 @@ export interface ScanFile {
   readonly defaultRowCommitVersion?: number | undefined
   /** Rows of the file, deleted ones included, where statistics tell. */
   readonly physicalRows?: number | undefined
+  /** How it has its columns, where that is not as the table says. */
+  readonly stored?: StoredColumns | undefined
+  readonly calendar?: OldCalendar | undefined
 }
 
 export interface ScanShape {
@@ -62,7 +67,8 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   if (files.length === 0) return `SELECT ${emptyColumns(shape).join(', ') || 'NULL'} WHERE false`
   const groups = new Map<string, ScanFile[]>()
   for (const file of files) {
-    const kind = `${file.deletedRows === undefined} ${file.onlyRows === undefined}`
+    const { deletedRows, onlyRows, stored, calendar } = file
+    const kind = JSON.stringify([deletedRows === undefined, onlyRows === undefined, [...(stored ?? [])], calendar])
     const group = groups.get(kind)
     if (group) group.push(file)
     else groups.set(kind, [file])
@@ -70,9 +76,10 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   return [...groups.values()].map((group) => groupSql(shape, group)).join(' UNION ALL ')
 }
 
-/** The rows of files of one kind: all have deleted rows or none has, and so with rows that are the only ones. */
+/** The rows of files of one kind: all have deleted rows or none has, and so with rows that are the only ones and with odd columns. */
 function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   const { fields, partitionColumns, mapping = 'none', unread = new Set(), address, rowIds } = shape
+  const { stored: storedAs, calendar } = files[0] ?? {}
   const stored = fields.filter((f) => !partitionColumns.includes(f.name))
   const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
   const rowJoins = [rowJoin('ANTI', '__deleted', files, 'deletedRows'), rowJoin('SEMI', '__only', files, 'onlyRows')].join('')
@@ -92,11 +99,12 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   function columnOf(f: StructField): string {
     if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
     if (constants.includes(f)) return `"__constant".${ident(readAs(f.name))}`
-    return columnSql(f, `"__data".${ident(shape.uniform ? physicalName(f, mapping) : readAs(f.name))}`, mapping)
+    const type = storedAs?.get(f.name)?.type ?? physicalType(f.type, mapping)
+    return columnSql(f, `"__data".${ident(shape.uniform ? physicalName(f, mapping) : readAs(f.name))}`, type, calendar)
   }
 }
 
-/** Reads the stored columns of files, under a schema of ours or, where the files are uniform, as they are. */
+/** Reads the stored columns of files of one kind, under a schema of ours or, where the files are uniform, as they are. */
 export function readerSql(
   { fields, mapping = 'none', rowIds, uniform = false }: ScanShape,
   files: readonly ScanFile[],
@@ -105,7 +113,7 @@ export function readerSql(
   const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
   const rows = files.reduce<number | undefined>((sum, file) => add(sum, file.physicalRows), 0)
   const options = [
-    uniform ? 'union_by_name = true' : `schema = ${readerSchema(fields, mapping, rowIds)}`,
+    uniform ? 'union_by_name = true' : `schema = ${readerSchema(fields, mapping, rowIds, files[0]?.stored)}`,
     'hive_partitioning = false',
     // Other writers leave NaN out of the bounds in a footer, which the engine then takes at their word.
     ...(fields.some(({ type }) => mentions(type, 'double') || mentions(type, 'float')) ? ['can_have_nan = true'] : []),
@@ -133,20 +141,25 @@ export function isReaders(name: string): boolean {
  * Columns of the files by physical name or field id. Types name nested fields as files do; a field that a file lacks is
  * NULL, at every depth. There is always one column, so that what the reader adds is never hidden by one of the file's.
  */
-function readerSchema(stored: readonly StructField[], mapping: MappingMode, rowIds: ScanShape['rowIds']): string {
+function readerSchema(
+  stored: readonly StructField[],
+  mapping: MappingMode,
+  rowIds: ScanShape['rowIds'],
+  storedAs: StoredColumns | undefined,
+): string {
   const materialized = [
     ...(rowIds?.materializedId ? [[rowIds.materializedId, '__materialized_id'] as const] : []),
     ...(rowIds?.materializedVersion ? [[rowIds.materializedVersion, '__materialized_version'] as const] : []),
   ]
   // Columns of row tracking and of change files have no field id, and keys are all of one kind.
-  const byId = mapping === 'id' && materialized.length === 0 && !stored.some(({ name }) => name === CHANGE_TYPE)
+  const byId = mapping === 'id' && !storedAs && materialized.length === 0 && !stored.some(({ name }) => name === CHANGE_TYPE)
   const entry = (key: string, name: string, type: string) =>
     `${key}: {name: ${literal(name)}, type: ${literal(type)}, default_value: NULL}`
   const entries = stored.map((f) =>
     entry(
-      byId ? String(fieldId(f, mapping)) : literal(physicalName(f, mapping)),
+      byId ? String(fieldId(f, mapping)) : literal(storedAs?.get(f.name)?.name ?? physicalName(f, mapping)),
       readAs(f.name),
-      duckdbType(physicalType(f.type, mapping)),
+      duckdbType(storedAs?.get(f.name)?.type ?? physicalType(f.type, mapping)),
     ),
   )
   for (const [key, name] of materialized) entries.push(entry(literal(key), name, 'BIGINT'))

@@ -21,6 +21,7 @@ export class UniformFiles {
     const { mapping = 'none', partitionColumns } = shape
     const fields = shape.fields.filter(({ name }) => !partitionColumns.includes(name))
     if (files.length === 0 || files.length > FILES_MAX || mapping === 'id' || shape.rowIds || fields.length === 0) return false
+    if (files.some(({ stored }) => stored !== undefined)) return false
     const typed = readerSql({ ...shape, fields }, files)
     const known = this.answers.get(typed)
     if (known !== undefined) return known

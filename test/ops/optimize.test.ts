@@ -165,10 +165,12 @@ describe('compact', () => {
 async function openWorldSource() {
   const { RangeCache } = await import('../../src/engine/range-cache.js')
   const { DeletionVectors } = await import('../../src/table/deletion-vectors.js')
+  const { Footers } = await import('../../src/table/footers.js')
   const { FileSource } = await import('../../src/table/file-source.js')
   return new FileSource(
     new RangeCache({ folder: world.spool.file('cache'), maxBytes: 2 ** 20, database: world.database }),
     new DeletionVectors(world.spool),
+    new Footers(world.database),
   )
 }
 

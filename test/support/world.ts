@@ -20,6 +20,7 @@ import type { ObjectStore } from '../../src/storage/store.js'
 import { DeletionVectors } from '../../src/table/deletion-vectors.js'
 import { DeltaTable } from '../../src/table/delta-table.js'
 import { FileSource } from '../../src/table/file-source.js'
+import { Footers } from '../../src/table/footers.js'
 import { scanSql } from '../../src/table/scan-sql.js'
 
 /** A clock on which sleeping takes no time: it only moves the hands. */
@@ -65,7 +66,7 @@ export async function openWorld(): Promise<World> {
   return {
     database,
     spool,
-    source: new FileSource(cache, new DeletionVectors(spool)),
+    source: new FileSource(cache, new DeletionVectors(spool), new Footers(database)),
     clock,
     events,
     table: (store, more = {}) =>
