@@ -22,11 +22,14 @@ export const ROW_TYPES: Readonly<Record<Exclude<AnswerFormat, 'table'>, readonly
 
 export type RowFormat = keyof typeof ROW_TYPES
 
-const COMPRESSIONS: ReadonlyMap<string, 'none' | 'gzip' | 'br'> = new Map([
+type Encoding = 'none' | 'gzip' | 'br' | 'zstd'
+
+const COMPRESSIONS: ReadonlyMap<string, Encoding> = new Map([
   ['identity', 'none'],
   ['gzip', 'gzip'],
   ['x-gzip', 'gzip'],
   ['br', 'br'],
+  ['zstd', 'zstd'],
 ])
 
 /** The `Content-Type` of an answer. */
@@ -91,14 +94,14 @@ export function rowFormat(contentType: string | undefined): RowFormat {
  *
  * @throws {DeltaError} `INPUT_FORMAT_UNKNOWN`
  */
-export function rowCompression(contentEncoding: string | undefined): 'none' | 'gzip' | 'br' {
+export function rowCompression(contentEncoding: string | undefined): Encoding {
   const found = COMPRESSIONS.get((contentEncoding ?? 'identity').trim().toLowerCase())
   if (found) return found
   throw new DeltaError(
     'INPUT_FORMAT_UNKNOWN',
     'bodies are not read in this encoding',
     { contentEncoding },
-    { hint: 'send it as gzip, br, or as it is' },
+    { hint: 'send it as gzip, br or zstd, or as it is' },
   )
 }
 

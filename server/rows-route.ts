@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { DeltaError, type IngestOptions } from '../src/index.js'
 import { Caller } from './caller.js'
@@ -18,7 +18,7 @@ interface RowsQuery {
 const headers = {
   type: 'object',
   properties: {
-    'content-encoding': { ...text, description: 'gzip or br.' },
+    'content-encoding': { ...text, description: 'gzip, br or zstd.' },
     'producer-id': {
       ...text,
       description: 'Who sends. With Producer-Sequence, a repeat answers as the first time and writes nothing.',
@@ -51,7 +51,12 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
       const options = ingestOptions(request.headers, request.query, limits.bodyBytesMax)
       const caller = new Caller(reply)
       const table = lake.table(request.params.table)
-      const result = await caller.waitsFor(() => table.ingest(bodyOf(request.raw), { ...options, signal: caller.signal }))
+      const result = await caller
+        .waitsFor(() => table.ingest(request.raw, { ...options, signal: caller.signal }))
+        .catch((cause: unknown) => {
+          const brokeOff = request.raw.destroyed && !request.raw.complete
+          throw brokeOff ? new DeltaError('CANCELLED', 'the body broke off', {}, { cause }) : cause
+        })
       const { version, rows, rejected, replayed, rejects } = result
       return { version, rows, rejected, replayed, ...(rejected > 0 ? { rejects } : {}) }
     },
@@ -102,13 +107,4 @@ function nameOf(header: string, value: string | string[]): string {
   const name = String(value)
   if (name.length > 0 && name.length <= NAME_LENGTH_MAX) return name
   throw new DeltaError('ARGUMENT_INVALID', `${header} has 1 to ${NAME_LENGTH_MAX} characters`, { length: name.length })
-}
-
-/** The bytes as they come. Stopping early leaves the connection open: the answer goes out on it. */
-async function* bodyOf(request: IncomingMessage): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
-  } catch (error) {
-    throw new DeltaError('CANCELLED', 'the body broke off', {}, { cause: error })
-  }
 }

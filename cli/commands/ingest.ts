@@ -26,7 +26,9 @@ export function ingestCommand(run: Run): Command {
     .argument('<table>')
     .argument('[files...]', 'what to load, in order; - is stdin')
     .addOption(new Option('--format <format>', 'what the data is (default: by the name; ndjson from stdin)').choices(FORMATS))
-    .addOption(new Option('--compression <kind>', 'how it is compressed (default: by the name)').choices(['none', 'gzip', 'br']))
+    .addOption(
+      new Option('--compression <kind>', 'how it is compressed (default: by the name)').choices(['none', 'gzip', 'br', 'zstd']),
+    )
     .option('--create', 'make the table from the data where there is none')
     .option('--batch-rows <n>', 'commit every so many rows, instead of once a file', argument('--batch-rows', fromOne))
     .option('--producer <id>', 'load each file once: under the same name, a repeat of the same data writes nothing')

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+
+/** As many pieces as systems take in one call. */
+const IO_VECTORS_MAX = 1024
 
 /** A folder for files that live no longer than this process: staged uploads, answers on their way out. */
 export class Spool {
@@ -29,7 +32,9 @@ export class Spool {
   }
 
   async write(path: string, bytes: Uint8Array | readonly Uint8Array[]): Promise<void> {
-    await writeFile(path, bytes as Uint8Array | Iterable<Uint8Array>)
+    if (bytes instanceof Uint8Array) return writeFile(path, bytes)
+    await using file = await open(path, 'w')
+    for (let rest = bytes; rest.length > 0; rest = rest.slice(IO_VECTORS_MAX)) await writeAll(file, rest.slice(0, IO_VECTORS_MAX))
   }
 
   /** Bytes in a file of their own, or the file that holds them already. */
@@ -61,6 +66,13 @@ export class Spool {
       }
     }
   }
+}
+
+async function writeAll(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+  const { bytesWritten } = await file.writev(chunks as Uint8Array[])
+  // A disk that takes only some of it says why when it is given the rest.
+  if (bytesWritten < sizeBytes) await file.writeFile(Buffer.concat(chunks).subarray(bytesWritten))
 }
 
 function isRunning(pid: number): boolean {

@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 
 export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined'
-export type Compression = 'none' | 'gzip' | 'br'
+export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
 
 const BY_EXTENSION: Readonly<Record<string, InputFormat>> = {
   ndjson: 'ndjson',
@@ -16,6 +16,8 @@ const BY_EXTENSION: Readonly<Record<string, InputFormat>> = {
   log: 'combined',
 }
 
+const BY_SUFFIX: Readonly<Record<string, Compression>> = { gz: 'gzip', gzip: 'gzip', br: 'br', zst: 'zstd', zstd: 'zstd' }
+
 export interface InputKind {
   readonly format: InputFormat
   readonly compression: Compression
@@ -27,9 +29,9 @@ export interface InputKind {
  * @throws {DeltaError} `INPUT_FORMAT_UNKNOWN` when neither tells.
  */
 export function inputKind(fileName: string, said: Partial<InputKind>): InputKind {
-  const match = /^(.*?)(?:\.(gz|gzip|br))?$/i.exec(fileName)
+  const match = /^(.*?)(?:\.(gz|gzip|br|zst|zstd))?$/i.exec(fileName)
   const suffix = match?.[2]?.toLowerCase()
-  const compression = said.compression ?? (suffix === 'br' ? 'br' : suffix ? 'gzip' : 'none')
+  const compression = said.compression ?? BY_SUFFIX[suffix ?? ''] ?? 'none'
   const extension = /\.([a-z0-9]+)$/i.exec(match?.[1] ?? '')?.[1]?.toLowerCase() ?? ''
   const format = said.format ?? BY_EXTENSION[extension]
   if (!format)

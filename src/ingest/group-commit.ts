@@ -14,6 +14,8 @@ import {
   readGroup,
   type Waiting,
 } from './group-read.js'
+import { plainText } from './parts.js'
+import type { RegularLines } from './regular-lines.js'
 import type { RejectedLine } from './staging.js'
 
 export interface GroupCommitOptions {
@@ -27,20 +29,28 @@ const GROUP_BYTES_MAX = 64 * 1024 * 1024
 const GROUP_REQUESTS_MAX = 4096
 /** Groups that are read at one time. */
 const LANES = 2
-/** Less than this is not worth a second lane. */
-const LANE_BYTES_MIN = 512 * 1024
+/** Less than this is not worth a second lane: each group costs a statement and a commit of its own. */
+const LANE_BYTES_MIN = 2 * 1024 * 1024
 
 /**
  * Many small requests, one Parquet file and one commit: each request is answered when its own rows are durable and
- * visible, and fails alone when its own lines are broken. While one group commits the next is being read.
+ * visible, and fails alone when its own lines are broken.
+ *
+ * Requests that find nothing going on linger for others. From then on the groups set the pace: while one commits the next is
+ * read, and what comes meanwhile waits for that to end, so that a slow store makes groups larger instead of more of them.
  */
 export class GroupCommit {
   private readonly table: DeltaTable
   private readonly options: GroupCommitOptions
   private waiting: Waiting[] = []
+  private waitingBytes = 0
   private gathering = false
   /** Groups that are being read. */
   private reading = 0
+  /** Groups that were begun, and are not committed. */
+  private begun = 0
+  /** How the lines of the last group were written. */
+  private lines: RegularLines | undefined
   private readonly committing = new Serial()
   private readonly inFlight = new Map<string, Promise<IngestResult>>()
   private readonly running = new Set<Promise<void>>()
@@ -80,13 +90,16 @@ export class GroupCommit {
 
   private enqueue(request: IngestRequest): Promise<IngestResult> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ request, resolve, reject })
-      this.gather()
+      const text = plainText(request.body, request.format, this.lines)
+      this.waiting.push({ request, text, resolve, reject })
+      this.waitingBytes += request.body.sizeBytes
+      if (this.begun === 0) this.linger()
+      else this.beginGroups()
     })
   }
 
-  private gather(): void {
-    if (this.gathering || this.waiting.length === 0 || this.reading >= LANES) return
+  private linger(): void {
+    if (this.gathering) return
     this.gathering = true
     const work: Promise<void> = this.table.deps.clock
       .sleep(this.options.lingerMs)
@@ -95,43 +108,57 @@ export class GroupCommit {
       )
       .then(() => {
         this.gathering = false
-        this.runGroup(this.takeGroup())
-        this.gather()
+        this.beginGroups()
       })
       .finally(() => this.running.delete(work))
     this.running.add(work)
   }
 
+  private beginGroups(): void {
+    while (!this.gathering && this.waiting.length > 0) {
+      const lanes = this.waitingBytes < LANE_BYTES_MIN ? 1 : LANES
+      if (this.reading >= lanes || this.begun > lanes) return
+      this.runGroup(this.takeGroup())
+    }
+  }
+
   /** Reads a group beside others, and commits it after those that were taken before it: a producer's batches keep their order. */
   private runGroup(group: readonly Waiting[]): void {
-    if (group.length === 0) return
     this.reading++
+    this.begun++
+    let isReading = true
+    const read = () => {
+      if (isReading) this.reading--
+      isReading = false
+      this.beginGroups()
+    }
     const before = this.committing.run(async () => undefined)
-    const prepared = this.attempt(group, () => this.prepare(group, before)).finally(() => {
-      this.reading--
-      this.gather()
-    })
+    const prepared = this.attempt(group, () => this.prepare(group, before, read)).finally(read)
     const work: Promise<void> = this.committing
       .run(async () => {
         const ready = await prepared
         if (ready) await this.attempt(group, () => this.commit(ready))
       })
-      .finally(() => this.running.delete(work))
+      .finally(() => {
+        this.begun--
+        this.running.delete(work)
+        this.beginGroups()
+      })
     this.running.add(work)
   }
 
-  /** The next requests: all that fit, or their share when there is work for other lanes too. */
+  /** The next requests: all that fit, or their share when another lane is free too. */
   private takeGroup(): readonly Waiting[] {
-    const waitingBytes = this.waiting.reduce((sum, { request }) => sum + request.body.sizeBytes, 0)
-    const share = waitingBytes > LANE_BYTES_MIN ? waitingBytes / (LANES - this.reading) : waitingBytes
-    const bytesMax = Math.min(GROUP_BYTES_MAX, share)
+    const share = this.reading === 0 && this.waitingBytes >= LANES * LANE_BYTES_MIN ? LANES : 1
+    const bytesMax = Math.min(GROUP_BYTES_MAX, this.waitingBytes / share)
     let bytes = 0
     let count = 0
     for (const { request } of this.waiting) {
+      if (count > 0 && (bytes + request.body.sizeBytes > bytesMax || count >= GROUP_REQUESTS_MAX)) break
       bytes += request.body.sizeBytes
-      if (count > 0 && (bytes > bytesMax || count >= GROUP_REQUESTS_MAX)) break
       count++
     }
+    this.waitingBytes -= bytes
     return this.waiting.splice(0, count)
   }
 
@@ -144,8 +171,11 @@ export class GroupCommit {
     }
   }
 
-  /** @param before settles when the groups before this one are committed. */
-  private async prepare(group: readonly Waiting[], before?: Promise<void>): Promise<Prepared> {
+  /**
+   * @param before settles when the groups before this one are committed.
+   * @param onRead is called when the engine has done its work.
+   */
+  private async prepare(group: readonly Waiting[], before?: Promise<void>, onRead?: () => void): Promise<Prepared> {
     const fresh = await this.withoutReplays(group)
     let { snapshot } = await this.table.transaction(await this.table.knownSnapshot())
     if (identityColumns(snapshot.schema).length > 0) {
@@ -154,7 +184,10 @@ export class GroupCommit {
       snapshot = await this.table.knownSnapshot()
     }
     const engine = this.table.deps.engineFor(fresh.reduce((sum, { request }) => sum + request.body.sizeBytes, 0))
-    return engine.use((connection) => readGroup(this.table.deps, connection, snapshot, fresh))
+    const options = { lines: this.lines, onRead }
+    const prepared = await engine.use((connection) => readGroup(this.table.deps, connection, snapshot, fresh, options))
+    this.lines = prepared.lines
+    return prepared
   }
 
   private async commit(prepared: Prepared): Promise<void> {

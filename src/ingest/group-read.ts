@@ -3,15 +3,25 @@ import type { Connection } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
 import type { IdentityMarks } from '../protocol/identity.js'
 import type { TableDependencies } from '../table/delta-table.js'
-import { inputFields } from '../table/row-columns.js'
+import { type InputField, inputFields } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
-import { stageFiles } from '../table/stage.js'
+import { type StagedFiles, stageFiles } from '../table/stage.js'
 import type { BatchId } from './batches.js'
 import type { SpooledBody } from './body.js'
-import { writeDirectly } from './direct.js'
+import { writeDirectly, writeRegular } from './direct.js'
 import type { InputFormat } from './formats.js'
-import { openInput } from './input.js'
-import { EVERY_LINE, type MergedBody, mergeBodies, type OwnedRows, type Part, stageParts } from './parts.js'
+import { fieldsOf, openInput } from './input.js'
+import {
+  EVERY_LINE,
+  type MergedBody,
+  mergeBodies,
+  type OwnedRows,
+  type Part,
+  type PlainText,
+  plainText,
+  stageParts,
+} from './parts.js'
+import { RegularLines } from './regular-lines.js'
 import type { RejectedLine } from './staging.js'
 
 /** Rows of one request, taken in whole. */
@@ -36,6 +46,8 @@ export interface IngestResult {
 /** A request and who waits for it. */
 export interface Waiting {
   readonly request: IngestRequest
+  /** The body as it can go behind others, where it can. */
+  readonly text?: PlainText | undefined
   resolve(result: IngestResult): void
   reject(error: unknown): void
 }
@@ -50,6 +62,8 @@ export interface Accepted {
 /** A group that has been read: its rows are durable files, and in no version yet. */
 export interface Prepared {
   readonly snapshot: Snapshot
+  /** How the lines of the group are written, where all of them are alike: the next ones probably are too. */
+  readonly lines?: RegularLines | undefined
   readonly accepted: readonly Accepted[]
   readonly adds: readonly AddFile[]
   readonly identityMarks?: IdentityMarks | undefined
@@ -58,21 +72,35 @@ export interface Prepared {
 /** How many rejected lines an answer shows. */
 export const REJECTS_SHOWN = 100
 
+export interface ReadGroupOptions {
+  /** How the lines are written that a table's columns like these take, as far as it is known. */
+  readonly lines?: RegularLines | undefined
+  /** Called when the engine has done its work, and the rows are on their way to the store. */
+  readonly onRead?: (() => void) | undefined
+}
+
 /** Reads the requests of a group and writes their rows. One that cannot be read is rejected, and left out. */
 export async function readGroup(
   deps: TableDependencies,
   connection: Connection,
   snapshot: Snapshot,
   fresh: readonly Waiting[],
+  options: ReadGroupOptions = {},
 ): Promise<Prepared> {
   const files: string[] = []
   try {
-    const bodies = fresh.map((waiting) => ({ owner: waiting, body: waiting.request.body, format: waiting.request.format }))
+    const fields = await inputFields(connection, snapshot.schema)
+    const lines = linesLike(fresh, fields, options.lines)
+    const bodies = fresh.map((waiting) => {
+      const { body, format } = waiting.request
+      const isLooked = waiting.text !== undefined && (!lines || waiting.text.regular?.lines === lines)
+      return { owner: waiting, body, format, text: isLooked ? waiting.text : plainText(body, format, lines) }
+    })
     const parts: Part<Waiting>[] = []
     for (const merged of mergeBodies(bodies)) parts.push(await spooled(deps, merged, files))
-    const direct = await readDirectly(deps, connection, snapshot, parts)
-    if (direct) return direct
-    const staged = await stageParts(connection, deps.spool, parts, await inputFields(connection, snapshot.schema))
+    const direct = await readDirectly(deps, connection, snapshot, parts, options.onRead)
+    if (direct) return { ...direct, lines }
+    const staged = await stageParts(connection, deps.spool, parts, fields)
     try {
       for (const { owner, error } of staged.failed) owner.reject(error)
       const taken: OwnedRows<Waiting>[] = []
@@ -97,11 +125,16 @@ async function readDirectly(
   connection: Connection,
   snapshot: Snapshot,
   parts: readonly Part<Waiting>[],
+  onRead: (() => void) | undefined,
 ): Promise<Prepared | undefined> {
   const [part] = parts
-  if (!part?.meter || parts.length > 1) return undefined
-  const input = await openInput(connection, deps.spool, part.format, part.path)
-  const written = await writeDirectly(deps, connection, input, part.meter, snapshot)
+  if (!part || parts.length > 1) return undefined
+  let written: StagedFiles | undefined
+  if (part.regular) written = await writeRegular(deps, connection, part.path, part.regular, linesOf(part), snapshot, { onRead })
+  else if (part.meter) {
+    const input = await openInput(connection, deps.spool, part.format, part.path)
+    written = await writeDirectly(deps, connection, input, part.meter, snapshot, { onRead })
+  }
   if (!written) return undefined
   const accepted = part.owners.map(({ owner, lines: own }) => ({
     waiting: owner,
@@ -111,10 +144,27 @@ async function readDirectly(
   return { snapshot, accepted, adds: written.adds, identityMarks: written.identityMarks }
 }
 
+function linesOf(part: Part<Waiting>): number {
+  return (part.owners.at(-1)?.lines.endExclusive ?? 1) - 1
+}
+
+/** How the lines of a group are written, going by the first of them. */
+function linesLike(
+  group: readonly Waiting[],
+  fields: readonly InputField[],
+  known: RegularLines | undefined,
+): RegularLines | undefined {
+  const [first] = group
+  const [chunk] = first?.request.format === 'ndjson' && first.request.body.kind === 'bytes' ? first.request.body.chunks : []
+  if (!chunk) return undefined
+  const names = fieldsOf(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+  return known?.isFor(fields, names) ? known : RegularLines.of(fields, names)
+}
+
 /** Puts a body into a file, unless it is in one; the bodies that are merged in it can be read one by one too. */
 async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, files: string[]): Promise<Part<Waiting>> {
   const { spool } = deps
-  const { format, meter, owners } = merged
+  const { format, meter, regular, owners } = merged
   const fileOf = async (chunks: readonly Uint8Array[]) => {
     const path = spool.file('body')
     files.push(path)
@@ -127,7 +177,7 @@ async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, fil
       parts.push({ path: await fileOf(chunks), format, owners: [{ owner, lines: EVERY_LINE }] })
     return parts
   }
-  return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, meter, owners, apart }
+  return { path: merged.path ?? (await fileOf(owners.flatMap(({ chunks }) => chunks))), format, meter, regular, owners, apart }
 }
 
 /** Writes the rows of all; when the table refuses them, those of each, so that one request's rows fail it alone. */

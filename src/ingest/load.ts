@@ -91,7 +91,7 @@ async function loadDirectly(
   const done = await commitRows(
     table,
     snapshot,
-    (base) => writeDirectly(table.deps, connection, input, lines, base, options.signal),
+    (base) => writeDirectly(table.deps, connection, input, lines, base, { signal: options.signal }),
     undefined,
     { signal: options.signal },
   )

@@ -7,14 +7,17 @@ import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
 import { openInput, readerFor } from './input.js'
 import { LineMeter } from './line-meter.js'
+import type { RegularLines } from './regular-lines.js'
 import { type LineRange, type RejectedLine, type StagedRows, stageRows } from './staging.js'
 
 /** A file in which the lines of several owners follow each other. */
 export interface Part<Owner> {
   readonly path: string
   readonly format: InputFormat
-  /** Where the lines are known. */
+  /** Where the lines are known, and not all regular. */
   readonly meter?: LineMeter | undefined
+  /** How all of its lines are written. */
+  readonly regular?: RegularLines | undefined
   readonly owners: readonly { readonly owner: Owner; readonly lines: LineRange }[]
   /** The same lines as a part for each owner, for when the whole cannot be read. */
   readonly apart?: (() => Promise<readonly Part<Owner>[]>) | undefined
@@ -24,8 +27,10 @@ export interface MergedBody<Owner> {
   /** The file that holds the body already. */
   readonly path?: string | undefined
   readonly format: InputFormat
-  /** Where the lines are known. */
+  /** Where the lines are known, and not all regular. */
   readonly meter?: LineMeter | undefined
+  /** How all of its lines are written. */
+  readonly regular?: RegularLines | undefined
   readonly owners: readonly OwnedLines<Owner>[]
 }
 
@@ -39,10 +44,21 @@ interface OwnedBody<Owner> {
   readonly owner: Owner
   readonly body: SpooledBody
   readonly format: InputFormat
+  /** What `plainText` makes of the body, where that is known. */
+  readonly text?: PlainText | undefined
+}
+
+/** NDJSON whose lines end with a line feed and nothing else, the last one too, without a byte order mark. */
+export interface PlainText {
+  readonly chunks: readonly Uint8Array[]
+  /** How its lines are written, all of them, and how many there are. */
+  readonly regular?: { readonly lines: RegularLines; readonly count: number } | undefined
 }
 
 export const EVERY_LINE: LineRange = { start: 0, endExclusive: Number.MAX_SAFE_INTEGER }
 const NEWLINE = Buffer.from('\n')
+/** So little is cheaper to copy than to keep in two pieces. */
+const SMALL_BYTES = 64 * 1024
 
 /**
  * Puts small NDJSON bodies behind each other, so that many requests are read as one file. Others stand alone, and so does
@@ -50,34 +66,44 @@ const NEWLINE = Buffer.from('\n')
  */
 export function mergeBodies<Owner>(bodies: readonly OwnedBody<Owner>[]): MergedBody<Owner>[] {
   const merged: MergedBody<Owner>[] = []
-  const owners: OwnedLines<Owner>[] = []
-  const meter = new LineMeter()
-  for (const { owner, body, format } of bodies) {
-    const alone = body.kind === 'file' ? [] : body.chunks
-    const text = body.kind === 'bytes' && format === 'ndjson' ? plainLines(body.chunks) : undefined
-    if (text === undefined)
-      merged.push({
-        path: body.kind === 'file' ? body.path : undefined,
-        format,
-        owners: [{ owner, lines: EVERY_LINE, chunks: alone }],
-      })
-    else {
-      const start = meter.lines + 1
-      for (const chunk of text) meter.add(chunk)
-      owners.push({ owner, lines: { start, endExclusive: meter.lines + 1 }, chunks: text })
-    }
+  const texts: (PlainText & { readonly owner: Owner })[] = []
+  for (const { owner, body, format, text = plainText(body, format) } of bodies) {
+    if (text !== undefined) texts.push({ ...text, owner })
+    else if (body.kind === 'file') merged.push({ path: body.path, format, owners: [{ owner, lines: EVERY_LINE, chunks: [] }] })
+    else merged.push({ format, owners: [{ owner, lines: EVERY_LINE, chunks: body.chunks }] })
   }
-  if (owners.length > 0) merged.push({ format: 'ndjson', meter, owners })
+  if (texts.length === 0) return merged
+  const [first] = texts
+  const regular = texts.every((text) => text.regular?.lines === first?.regular?.lines) ? first?.regular?.lines : undefined
+  const meter = new LineMeter()
+  const owners: OwnedLines<Owner>[] = []
+  let before = 0
+  for (const text of texts) {
+    for (const chunk of regular ? [] : text.chunks) meter.add(chunk)
+    const after = regular ? before + (text.regular?.count ?? 0) : meter.lines
+    owners.push({ owner: text.owner, lines: { start: before + 1, endExclusive: after + 1 }, chunks: text.chunks })
+    before = after
+  }
+  merged.push({ format: 'ndjson', ...(regular ? { regular } : { meter }), owners })
   return merged
 }
 
 /**
- * NDJSON whose lines end with a line feed and nothing else, the last one too, without a byte order mark. The engine takes
- * a carriage return for the end of a line where it sees fit, and then lines can no longer be told apart by their number;
- * inside a line it is white space, as a tab is.
+ * A small NDJSON body as it can go behind others. The engine takes a carriage return for the end of a line where it sees fit,
+ * and then lines can no longer be told apart by their number; inside a line it is white space, as a tab is. Pure.
  *
- * @returns `undefined` when it is not UTF-8.
+ * @param like how its lines are probably written.
+ * @returns `undefined` for a body of another kind, and for one that is not UTF-8.
  */
+export function plainText(body: SpooledBody, format: InputFormat, like?: RegularLines): PlainText | undefined {
+  if (body.kind === 'file' || format !== 'ndjson') return undefined
+  const chunks = plainLines(body.chunks)
+  const [only, ...others] = chunks ?? []
+  if (!chunks || !like || !only || others.length > 0) return chunks && { chunks }
+  const count = like.count(only)
+  return { chunks, regular: count === undefined ? undefined : { lines: like, count } }
+}
+
 function plainLines(chunks: readonly Uint8Array[]): readonly Uint8Array[] | undefined {
   const [first] = chunks
   let text = chunks.length === 1 && first ? Buffer.from(first.buffer, first.byteOffset, first.byteLength) : Buffer.concat(chunks)
@@ -85,7 +111,8 @@ function plainLines(chunks: readonly Uint8Array[]): readonly Uint8Array[] | unde
   while (text[0] === 0xef && text[1] === 0xbb && text[2] === 0xbf) text = text.subarray(3)
   if (text.includes(0x0d)) text = Buffer.from(text.toString('latin1').replaceAll('\r\n', '\n').replaceAll('\r', '\t'), 'latin1')
   if (text.length === 0) return []
-  return text.at(-1) === 0x0a ? [text] : [text, NEWLINE]
+  if (text.at(-1) === 0x0a) return [text]
+  return text.length < SMALL_BYTES ? [Buffer.concat([text, NEWLINE])] : [text, NEWLINE]
 }
 
 /** What an owner's lines became. */

@@ -24,8 +24,76 @@ const WRITTEN: Readonly<Record<string, string>> = {
 }
 
 /**
- * The rows of NDJSON as programs write it: every line has the fields of the first one, in its order, with values of the
- * table's types. The text is looked at here, so that the engine need not: it reads and writes in half the time.
+ * NDJSON as programs write it: every line has the same fields in the same order, with values of the table's types. A text is
+ * looked at here, so that the engine need not: it reads and writes in half the time.
+ */
+export class RegularLines {
+  private readonly line: RegExp
+  private readonly fields: readonly InputField[]
+  private readonly given: readonly InputField[]
+
+  private constructor(line: RegExp, fields: readonly InputField[], given: readonly InputField[]) {
+    this.line = line
+    this.fields = fields
+    this.given = given
+  }
+
+  /** @returns `undefined` for fields that are not the table's, and for a table with other columns or defaults. */
+  static of(fields: readonly InputField[], firstFields: readonly string[]): RegularLines | undefined {
+    if (firstFields.length === 0 || fields.some((f) => f.missing !== undefined)) return undefined
+    if (fields.some(({ name, nullable }) => !nullable && !firstFields.includes(name))) return undefined
+    const given: InputField[] = []
+    const members: string[] = []
+    for (const name of firstFields) {
+      const found = fields.find((f) => f.name === name)
+      const written = typeof found?.type === 'string' ? WRITTEN[found.type] : undefined
+      // A name that is not plain text can be written in several ways.
+      if (!found || written === undefined || !/^[\w .-]+$/.test(name)) return undefined
+      given.push(found)
+      members.push(`"${name.replaceAll('.', '\\.')}": ?(?:${written}${found.nullable ? '|null' : ''})`)
+    }
+    return new RegularLines(new RegExp(`\\{${members.join(', ?')}\\}\\n`, 'y'), fields, given)
+  }
+
+  /** Whether it tells of these fields, first ones first. */
+  isFor(fields: readonly InputField[], firstFields: readonly string[]): boolean {
+    const isSame = (f: InputField, at: number) => {
+      const own = this.fields[at]
+      return f.name === own?.name && f.type === own.type && f.nullable === own.nullable && f.missing === own.missing
+    }
+    return (
+      fields.length === this.fields.length &&
+      firstFields.length === this.given.length &&
+      firstFields.every((name, at) => name === this.given[at]?.name) &&
+      fields.every(isSame)
+    )
+  }
+
+  /** The lines of a text, when each is written so and ends; `undefined` otherwise. */
+  count(text: Uint8Array): number | undefined {
+    // One character a byte: what lies beyond ASCII stands in strings, and any of it may.
+    const characters = Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('latin1')
+    const { line } = this
+    let lines = 0
+    for (line.lastIndex = 0; line.lastIndex < characters.length; lines++) if (!line.test(characters)) return undefined
+    return lines
+  }
+
+  /** A query of the rows of a file that holds such lines and no others. */
+  rows(file: string): string {
+    const columns = this.given.map((f) => `${literal(f.name)}: ${literal(duckdbType(f.type))}`)
+    const values = this.fields.map((f) =>
+      this.given.includes(f) ? ident(f.name) : `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`,
+    )
+    return (
+      `SELECT ${values.join(', ')} FROM read_json(${globLiteral(file)}, format = 'newline_delimited', compression = 'uncompressed', ` +
+      `hive_partitioning = false, auto_detect = false, records = 'true', columns = {${columns.join(', ')}})`
+    )
+  }
+}
+
+/**
+ * The rows of NDJSON of which every line is regular, and like the first one.
  *
  * @param chunks the bytes of the file, whole lines each.
  * @returns `undefined` when some line is written otherwise, for a table with other columns or defaults, and for much text.
@@ -37,35 +105,6 @@ export function regularRows(
   firstFields: readonly string[],
 ): string | undefined {
   if (chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0) > REGULAR_BYTES_MAX) return undefined
-  const line = lineOf(fields, firstFields)
-  if (!line || !chunks.every((chunk) => isMadeOf(chunk, line))) return undefined
-  const given = fields.filter(({ name }) => firstFields.includes(name))
-  const columns = given.map((f) => `${literal(f.name)}: ${literal(duckdbType(f.type))}`)
-  const values = fields.map((f) => (given.includes(f) ? ident(f.name) : `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`))
-  return (
-    `SELECT ${values.join(', ')} FROM read_json(${globLiteral(file)}, format = 'newline_delimited', compression = 'uncompressed', ` +
-    `hive_partitioning = false, auto_detect = false, records = 'true', columns = {${columns.join(', ')}})`
-  )
-}
-
-function lineOf(fields: readonly InputField[], firstFields: readonly string[]): RegExp | undefined {
-  if (firstFields.length === 0 || fields.some((f) => f.missing !== undefined)) return undefined
-  if (fields.some(({ name, nullable }) => !nullable && !firstFields.includes(name))) return undefined
-  const members: string[] = []
-  for (const name of firstFields) {
-    const found = fields.find((f) => f.name === name)
-    const written = typeof found?.type === 'string' ? WRITTEN[found.type] : undefined
-    // A name that is not plain text can be written in several ways.
-    if (!found || written === undefined || !/^[\w .-]+$/.test(name)) return undefined
-    members.push(`"${name.replaceAll('.', '\\.')}": ?(?:${written}${found.nullable ? '|null' : ''})`)
-  }
-  return new RegExp(`\\{${members.join(', ?')}\\}\\n`, 'y')
-}
-
-function isMadeOf(chunk: Uint8Array, line: RegExp): boolean {
-  // One character a byte: what lies beyond ASCII stands in strings, and any of it may.
-  const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
-  line.lastIndex = 0
-  while (line.lastIndex < text.length) if (!line.test(text)) return false
-  return true
+  const regular = RegularLines.of(fields, firstFields)
+  return regular && chunks.every((chunk) => regular.count(chunk) !== undefined) ? regular.rows(file) : undefined
 }

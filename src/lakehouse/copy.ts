@@ -12,7 +12,7 @@ const FORMATS: readonly string[] = [
   'clf',
   'combined',
 ] satisfies readonly InputFormat[]
-const COMPRESSIONS: readonly string[] = ['none', 'gzip', 'br'] satisfies readonly Compression[]
+const COMPRESSIONS: readonly string[] = ['none', 'gzip', 'br', 'zstd'] satisfies readonly Compression[]
 const ON_ERROR: readonly string[] = ['fail', 'reject']
 
 /**

@@ -88,7 +88,7 @@ export type AppendInput =
 
 /** @see docs/formats.md */
 export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined'
-export type Compression = 'none' | 'gzip' | 'br'
+export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
 
 export interface AppendOptions {
   /** @defaultValue by the file's name; `ndjson` for bytes and streams */

@@ -41,6 +41,8 @@ export interface StageOptions {
   readonly given?: readonly string[] | undefined
   /** What the rows are held to beside the table's rules. */
   readonly rules?: readonly RowRule[] | undefined
+  /** Called when the rows are files of this machine, before these go to the store: the engine has done its work. */
+  readonly onWritten?: (() => void) | undefined
   /** The folder of the table below which they go. @defaultValue the table's own */
   readonly folder?: string | undefined
   /** Given columns in which NULL says that nothing is given: computed ones. */
@@ -141,6 +143,7 @@ async function stage(
     const identityMarks = numbers.marksAfter(rows)
     const nulls = nullsFound(target, written)
     if (nulls) throw await broken(connection, nulls.rule, complete, nulls.rows, { params, signal })
+    options.onWritten?.()
     const adds: AddFile[] = []
     for (const file of written) adds.push(await store(deps, target, file, codec, options))
     return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0), identityMarks }

@@ -6,6 +6,9 @@ import { openWorld } from '../support/world.js'
 
 const world = await openWorld()
 
+/** 1,000 lines of `{"id":1}`, in a frame without and one with a checksum. */
+const ZSTD = Buffer.from('KLUv/QBYhQAASHsiaWQiOjF9CgEArKNfjii1L/0EaI0AAEhkIjoxfQp7ImkBAGTHvhwBAoIQ6g==', 'base64')
+
 describe('spoolBody', () => {
   const rows = Buffer.from('{"id":1}\n'.repeat(1000))
   const options = { sizeBytesMax: 1e9 }
@@ -24,6 +27,37 @@ describe('spoolBody', () => {
       Buffer.concat([packed.subarray(0, 12), Buffer.alloc(20, 0xff)]),
     ])
       await expect(spoolBody(bytes, world.spool, { ...options, compression })).rejects.toMatchObject({ code: 'ROWS_INVALID' })
+  })
+
+  it('unpacks Zstandard: several frames, those that are to be skipped, in pieces of any size', async () => {
+    const skipped = Buffer.from('502a4d1803000000616263', 'hex')
+    for (const packed of [ZSTD, Buffer.concat([skipped, ZSTD]), Buffer.concat([ZSTD, skipped])])
+      for (const size of [1, 7, 10_000]) {
+        const body = await spoolBody(stream(packed, size), world.spool, { ...options, compression: 'zstd' })
+        expect(body.kind === 'bytes' && Buffer.concat(body.chunks).equals(rows)).toBe(true)
+      }
+  })
+
+  it.each([
+    ['that is cut short', ZSTD.subarray(0, ZSTD.length - 3)],
+    ['that is none', Buffer.from('plain text, and more of it')],
+    ['that is broken', Buffer.concat([ZSTD.subarray(0, 20), Buffer.alloc(20, 0xff)])],
+    ['that asks for a window of 128 MiB', Buffer.from('28b52ffd0088030000', 'hex')],
+  ])('refuses Zstandard %s', async (_, packed) => {
+    await expect(spoolBody(packed, world.spool, { ...options, compression: 'zstd' })).rejects.toMatchObject({
+      code: 'ROWS_INVALID',
+    })
+  })
+
+  it('unpacks no more Zstandard than it may hold', async () => {
+    // 100,000 blocks that repeat one byte 131,072 times: 12 GiB in 400 kB.
+    const block = Buffer.from([2, 0, 16, 0x0a])
+    const bomb = Buffer.concat([Buffer.from('28b52ffd0038', 'hex'), ...Array.from({ length: 100_000 }, () => block)])
+    const before = process.memoryUsage().rss
+    await expect(spoolBody(bomb, world.spool, { compression: 'zstd', sizeBytesMax: 2 ** 20 })).rejects.toMatchObject({
+      code: 'BODY_TOO_LARGE',
+    })
+    expect(process.memoryUsage().rss - before).toBeLessThan(200 * 2 ** 20)
   })
 
   it('stops unpacking at the limit', async () => {
