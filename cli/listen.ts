@@ -1,3 +1,4 @@
+import type { ServerOptions } from '../server/options.js'
 import type { RunningServer } from '../server/server.js'
 import type { Lakehouse } from '../src/index.js'
 import { CommandError } from './errors.js'
@@ -9,14 +10,15 @@ import type { Settings } from './settings.js'
  * @throws {CommandError} `PORT_TAKEN`
  */
 export async function listen(lake: Lakehouse, settings: Settings): Promise<RunningServer> {
-  const { host, port, token, bodyLimit, queriesMax, queryTimeout, log } = settings
+  const { host, port, token, readToken, log } = settings
   const [{ startServer }, { logLines }] = await Promise.all([import('../server/server.js'), import('../server/log.js')])
   try {
     return await startServer(lake, {
       host,
       port,
       token,
-      limits: { bodyBytesMax: bodyLimit, queriesMax, queryTimeoutMs: queryTimeout },
+      readToken,
+      limits: limitsOf(settings),
       log: log ? logLines() : undefined,
     })
   } catch (error) {
@@ -27,6 +29,21 @@ export async function listen(lake: Lakehouse, settings: Settings): Promise<Runni
       `port ${port} of ${host} is taken`,
       `stop who holds it, or take another: --port ${other}, or DELTAIC_PORT=${other}`,
     )
+  }
+}
+
+function limitsOf(settings: Settings): ServerOptions['limits'] {
+  return {
+    bodyBytesMax: settings.bodyLimit,
+    queriesMax: settings.queriesMax,
+    queriesWaitingMax: settings.queriesWaiting,
+    queryTimeoutMs: settings.queryTimeout,
+    asyncTimeoutMs: settings.asyncTimeout,
+    answerRowsMax: settings.rowsMax,
+    answerBytesMax: settings.answerLimit,
+    resultsBytesMax: settings.resultsLimit,
+    resultsKeptMs: settings.resultsKept,
+    cacheBytesMax: settings.resultCache,
   }
 }
 

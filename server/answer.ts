@@ -1,15 +1,14 @@
 import { Readable } from 'node:stream'
-import type { FastifyReply } from 'fastify'
-import type { QueryResult } from '../src/index.js'
-import { Caller } from './caller.js'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { wholeAnswer } from './answer-bytes.js'
+import { answerTag, hasTag } from './answer-tag.js'
+import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
 import { problemText, toProblem } from './errors.js'
 import { type AnswerFormat, contentTypeOf } from './formats.js'
+import type { Bytes, Query } from './query.js'
+import { runSoon } from './query-run.js'
 
-/** A table for people ends somewhere. */
-const TABLE_ROWS_MAX = 1000
-/** An Arrow stream begins with its schema, which is there before the query has run. */
-const CHUNKS_AHEAD: Readonly<Partial<Record<AnswerFormat, number>>> = { arrow: 2 }
 /** A reader that takes nothing for so long is gone, whatever its socket says. */
 const STALLED_MS = 120_000
 
@@ -18,66 +17,64 @@ const STALLED_MS = 120_000
  *
  * The first bytes are there before it resolves, so what can fail early is a problem with a status of its own. What fails
  * later ends so that nobody takes the answer for whole: NDJSON with a line that says why, the others cut without their terminator.
+ *
+ * Versions never change, so an answer is named by what it was made of: whoever has it already (`If-None-Match`) is told so, and one
+ * that is kept here is sent again; neither runs.
  */
 export async function answerQuery(
   context: ServerContext,
+  request: FastifyRequest,
   reply: FastifyReply,
   format: AnswerFormat,
-  query: (signal: AbortSignal) => Promise<QueryResult>,
-): Promise<Readable> {
-  const release = context.slots.take()
-  const caller = new Caller(reply, context.limits.queryTimeoutMs)
-  let result: QueryResult | undefined
+  query: Query,
+): Promise<Readable | Buffer> {
+  const caller = Caller.behind(reply, context.limits.queryTimeoutMs)
+  let tag: string | undefined
+  const tagged: Query = (options) =>
+    query({
+      ...options,
+      onPinned: (pins) => {
+        tag = answerTag(pins, format)
+        if (tag !== undefined && hasTag(request.headers['if-none-match'], tag)) throw new Known(pins.versions, undefined)
+        const kept = tag === undefined ? undefined : context.cache.get(tag)
+        if (kept) throw new Known(pins.versions, kept)
+      },
+    })
   try {
-    result = await caller.waitsFor(() => query(caller.signal))
-    const bytes = result.bytes(format, { maxRows: TABLE_ROWS_MAX })
-    const rows = await started(bytes, CHUNKS_AHEAD[format] ?? 1, caller)
-    const stream = Readable.from(RENDER[format]?.(result, rows) ?? rows, { objectMode: false })
-    stream.once('close', () => void Promise.allSettled([result?.close(), bytes.return()]).then(release))
+    const run = await runSoon(context.slots, caller, callerName(request), format, tagged)
+    tagAnswer(reply, format, run.result.versions, tag)
     reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy())
-    reply.header('content-type', contentTypeOf(format)).header('deltaic-versions', versionsHeader(result.versions))
+    const bytes = context.cache.keeping(tag)(wholeAnswer(run, format))
+    const stream = Readable.from(format === 'ndjson' ? withFailure(bytes) : bytes, { objectMode: false })
+    stream.once('close', () => void run.close())
     return stream
   } catch (error) {
-    await result?.close()
-    release()
-    throw error
+    if (!(error instanceof Known)) throw error
+    tagAnswer(reply, format, error.versions, tag)
+    if (error.answer) return error.answer
+    reply.code(304)
+    return Buffer.alloc(0)
   }
 }
 
-type Bytes = AsyncGenerator<Uint8Array, void, undefined>
+/** Ends a query whose answer is somewhere already. */
+class Known extends Error {
+  readonly versions: Readonly<Record<string, number>>
+  /** Absent when the caller has it. */
+  readonly answer: Buffer | undefined
 
-const RENDER: Readonly<Partial<Record<AnswerFormat, (result: QueryResult, rows: Bytes) => Bytes>>> = {
-  json: jsonAnswer,
-  ndjson: (_result, rows) => ndjsonAnswer(rows),
+  constructor(versions: Readonly<Record<string, number>>, answer: Buffer | undefined) {
+    super('the answer is known')
+    this.versions = versions
+    this.answer = answer
+  }
 }
 
-/** The same bytes, the first of which have come. */
-async function started(bytes: Bytes, ahead: number, caller: Caller): Promise<Bytes> {
-  const first: Uint8Array[] = []
-  let next = await caller.waitsFor(() => bytes.next())
-  while (!next.done && first.push(next.value) < ahead) next = await caller.waitsFor(() => bytes.next())
-  return (async function* () {
-    yield* first
-    while (!next.done) {
-      next = await caller.waitsFor(() => bytes.next())
-      if (!next.done) yield next.value
-    }
-  })()
-}
-
-/** The rows are text already; only what is around them is written here. */
-async function* jsonAnswer(result: QueryResult, rows: Bytes): Bytes {
-  const { columns, versions } = result
-  yield Buffer.from(`{"columns":${JSON.stringify(columns)},"versions":${JSON.stringify(versions)},"rows":`)
-  yield* rows
-  const { rowCount, stats, elapsedMs } = result
-  yield Buffer.from(`,"rowCount":${rowCount ?? null},"stats":${JSON.stringify(stats)},"elapsedMs":${elapsedMs}}\n`)
-}
-
-async function* ndjsonAnswer(rows: Bytes): Bytes {
+/** Lines, of which the last says why there are no more. */
+async function* withFailure(lines: Bytes): Bytes {
   let last: number | undefined
   try {
-    for await (const chunk of rows) {
+    for await (const chunk of lines) {
       yield chunk
       last = chunk.at(-1) ?? last
     }
@@ -85,6 +82,18 @@ async function* ndjsonAnswer(rows: Bytes): Bytes {
     const line = `{"error":${problemText(toProblem(error))}}\n`
     yield Buffer.from(last === undefined || last === 0x0a ? line : `\n${line}`)
   }
+}
+
+function tagAnswer(
+  reply: FastifyReply,
+  format: AnswerFormat,
+  versions: Readonly<Record<string, number>>,
+  tag: string | undefined,
+) {
+  reply.header('content-type', contentTypeOf(format)).header('deltaic-versions', versionsHeader(versions))
+  if (tag === undefined) return
+  // Whoever keeps it has to ask each time whether its versions are still the newest.
+  reply.header('etag', tag).header('cache-control', 'private, no-cache').header('vary', 'accept, authorization')
 }
 
 /** `views:12,users:3`, as `minVersion` is written; names percent-encoded. */

@@ -10,6 +10,7 @@ import { maintenanceRoutes } from './maintenance-routes.js'
 import { describeRoutes } from './openapi.js'
 import { optimizeRoute } from './optimize-route.js'
 import type { ServerSettings } from './options.js'
+import { queriesRoute } from './queries-route.js'
 import { rowsRoute } from './rows-route.js'
 import { sqlRoute } from './sql-route.js'
 import { tablesRoute } from './tables-route.js'
@@ -53,6 +54,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   await describeRoutes(app)
   healthRoute(app)
   sqlRoute(app, context)
+  queriesRoute(app, context)
   tablesRoute(app, context)
   optimizeRoute(app, context)
   maintenanceRoutes(app, context)

@@ -1,24 +1,34 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DeltaError } from '../src/index.js'
 
 /**
- * Whoever waits for an answer. `signal` aborts when the connection closes before the answer is complete, or when the
- * work for it takes too long.
+ * Whoever waits for an answer. `signal` aborts when he leaves before the answer is complete, or when the work for it takes too
+ * long.
  */
 export class Caller {
   readonly #abort = new AbortController()
   readonly #workMsMax: number
   #workedMs = 0
 
-  constructor(reply: FastifyReply, workMsMax = Number.POSITIVE_INFINITY) {
+  constructor(workMsMax = Number.POSITIVE_INFINITY) {
     this.#workMsMax = workMsMax
+  }
+
+  /** One who leaves by closing the connection. */
+  static behind(reply: FastifyReply, workMsMax?: number): Caller {
+    const caller = new Caller(workMsMax)
     reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) this.#abort.abort(new DeltaError('CANCELLED', 'the caller closed the connection'))
+      if (!reply.raw.writableFinished) caller.leave('the caller closed the connection')
     })
+    return caller
   }
 
   get signal(): AbortSignal {
     return this.#abort.signal
+  }
+
+  leave(why: string): void {
+    this.#abort.abort(new DeltaError('CANCELLED', why))
   }
 
   /** Does a part of the work; the time between parts is the caller's own. Rejects with the signal's reason once that has aborted. */
@@ -40,4 +50,9 @@ export class Caller {
     const hint = 'ask for less, or raise the limit'
     this.#abort.abort(new DeltaError('QUERY_TIMEOUT', 'the query took too long', { queryTimeoutMs: this.#workMsMax }, { hint }))
   }
+}
+
+/** Requests of one name share a line where queries wait. */
+export function callerName(request: FastifyRequest): string {
+  return `${request.role} ${request.ip}`
 }

@@ -1,5 +1,7 @@
 import type { Lakehouse } from '../src/index.js'
+import type { AnswerCache } from './answer-cache.js'
 import type { ServerLimits } from './options.js'
+import type { QueryJobs } from './query-jobs.js'
 import type { QuerySlots } from './query-slots.js'
 
 /** What routes work with. */
@@ -7,4 +9,6 @@ export interface ServerContext {
   readonly lake: Lakehouse
   readonly limits: ServerLimits
   readonly slots: QuerySlots
+  readonly cache: AnswerCache
+  readonly jobs: QueryJobs
 }

@@ -24,10 +24,13 @@ export const STATUS_OF_CODE: Readonly<Partial<Record<ErrorCode, number>>> = {
   TOO_BUSY: 429,
   STORE_UNSAFE: 500,
   QUERY_TIMEOUT: 504,
+  VERSION_NOT_REACHED: 412,
 }
 
 /** What only a server can refuse. */
 export const HTTP_CODES = {
+  QUERY_NOT_FOUND: { status: 404, kind: 'notFound' },
+  READ_ONLY: { status: 403, kind: 'invalid' },
   UNAUTHORIZED: { status: 401, kind: 'invalid' },
   HOST_FORBIDDEN: { status: 403, kind: 'invalid' },
   ORIGIN_FORBIDDEN: { status: 403, kind: 'invalid' },
@@ -68,8 +71,19 @@ export interface Problem {
   readonly details: Readonly<Record<string, unknown>>
 }
 
+/** What went wrong earlier, told again. */
+export class KnownProblem extends Error {
+  readonly problem: Problem
+
+  constructor(problem: Problem) {
+    super(problem.message)
+    this.problem = problem
+  }
+}
+
 /** Tells a caller what went wrong and what to do. What is nobody's business stays here: stacks, causes, foreign messages. */
 export function toProblem(error: unknown): Problem {
+  if (error instanceof KnownProblem) return error.problem
   if (error instanceof DeltaError) return problem(STATUS_OF_CODE[error.code] ?? STATUS_OF[error.kind], error.kind, error)
   if (error instanceof HttpError) return problem(error.status, HTTP_CODES[error.code].kind, error)
   const known = fromFastify(error)

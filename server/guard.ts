@@ -7,25 +7,50 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Answered without a token. */
     readonly open?: boolean
+    /** Open to those who may only read, although it is no GET: it looks at `request.role` itself. */
+    readonly reads?: boolean
+  }
+  interface FastifyRequest {
+    /** What the caller may do. */
+    role: Role
   }
 }
+
+export type Role = 'read' | 'write'
 
 interface GuardSettings {
   readonly host: string
   readonly token: string | undefined
+  readonly readToken: string | undefined
 }
 
 /** Lets a request in, or says why not, before anything of its body is read. */
 export function guardRequests(app: FastifyInstance, settings: GuardSettings): void {
-  const onlyLocal = settings.token === undefined
+  const onlyLocal = settings.token === undefined && settings.readToken === undefined
+  app.decorateRequest('role', 'write')
   app.addHook('onRequest', async (request, reply) => {
     if (onlyLocal && !isLocalName(request.headers.host, settings.host)) throw forbidden('HOST_FORBIDDEN', request)
     if (isFromAnotherSite(request.headers)) throw forbidden('ORIGIN_FORBIDDEN', request)
-    if (settings.token === undefined || request.routeOptions.config.open) return
-    if (bearsToken(request.headers.authorization, settings.token)) return
-    reply.header('www-authenticate', 'Bearer')
-    throw new HttpError('UNAUTHORIZED', 'the token is missing or wrong', {}, 'send it as: Authorization: Bearer …')
+    if (onlyLocal || request.routeOptions.config.open) return
+    const role = roleOf(request.headers.authorization, settings)
+    if (role === undefined) {
+      reply.header('www-authenticate', 'Bearer')
+      throw new HttpError('UNAUTHORIZED', 'the token is missing or wrong', {}, 'send it as: Authorization: Bearer …')
+    }
+    request.role = role
+    if (role === 'read' && !READING.has(request.method) && !request.routeOptions.config.reads)
+      throw new HttpError('READ_ONLY', 'this token may only read', {}, 'use one that may write')
   })
+}
+
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])
+
+/** Both tokens are compared each time, so that the time it takes tells neither. */
+function roleOf(authorization: string | undefined, { token, readToken }: GuardSettings): Role | undefined {
+  const mayWrite = token !== undefined && bearsToken(authorization, token)
+  const mayRead = readToken !== undefined && bearsToken(authorization, readToken)
+  if (mayWrite) return 'write'
+  return mayRead ? 'read' : undefined
 }
 
 /** Whether an address can be reached from this machine only. */

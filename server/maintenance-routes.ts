@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Caller } from './caller.js'
+import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
 import { checkpointAnswer, object, problems, restoreAnswer, tableParams, text, truth, vacuumAnswer, whole } from './schemas.js'
 
@@ -37,8 +37,8 @@ export function maintenanceRoutes(app: FastifyInstance, { lake, slots }: ServerC
       },
     },
     async (request, reply) => {
-      const release = slots.take()
-      const caller = new Caller(reply)
+      const caller = Caller.behind(reply)
+      const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
         return await caller.waitsFor(() => table.restore(request.body, { signal: caller.signal }))
@@ -69,8 +69,8 @@ export function maintenanceRoutes(app: FastifyInstance, { lake, slots }: ServerC
     async (request, reply) => {
       const { mode, retentionHours, dryRun } = request.body ?? {}
       const retentionMs = retentionHours === undefined ? undefined : retentionHours * HOUR_MS
-      const release = slots.take()
-      const caller = new Caller(reply)
+      const caller = Caller.behind(reply)
+      const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
         return await caller.waitsFor(() => table.vacuum({ mode, retentionMs, dryRun, signal: caller.signal }))
@@ -91,8 +91,8 @@ export function maintenanceRoutes(app: FastifyInstance, { lake, slots }: ServerC
       },
     },
     async (request, reply) => {
-      const release = slots.take()
-      const caller = new Caller(reply)
+      const caller = Caller.behind(reply)
+      const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
         return await caller.waitsFor(() => table.checkpoint({ signal: caller.signal }))

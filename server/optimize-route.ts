@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { DeltaError, parseSize } from '../src/index.js'
-import { Caller } from './caller.js'
+import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
 import { object, optimizeAnswer, problems, tableParams, text } from './schemas.js'
 
@@ -33,8 +33,8 @@ export function optimizeRoute(app: FastifyInstance, { lake, slots }: ServerConte
     async (request, reply) => {
       const { where, targetFileSize } = request.body ?? {}
       const targetFileSizeBytes = bytesOf(targetFileSize)
-      const release = slots.take()
-      const caller = new Caller(reply)
+      const caller = Caller.behind(reply)
+      const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
         return await caller.waitsFor(() => table.optimize({ where, targetFileSizeBytes, signal: caller.signal }))

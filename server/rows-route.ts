@@ -49,7 +49,7 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
     },
     async (request, reply) => {
       const options = ingestOptions(request.headers, request.query, limits.bodyBytesMax)
-      const caller = new Caller(reply)
+      const caller = Caller.behind(reply)
       const table = lake.table(request.params.table)
       const result = await caller
         .waitsFor(() => table.ingest(request.raw, { ...options, signal: caller.signal }))

@@ -48,6 +48,35 @@ export const queryResponse = {
   ),
 }
 
+const mark = { ...text, description: 'ISO 8601.' } as const
+
+/** A query that runs on its own. */
+export const queryJob = object({
+  id: text,
+  state: { type: 'string', enum: ['queued', 'running', 'succeeded', 'failed', 'cancelled'] },
+  statement: text,
+  format: { type: 'string', enum: ANSWER_FORMATS },
+  submittedAt: mark,
+  'startedAt?': mark,
+  'endedAt?': mark,
+  progress: object({
+    rows: { ...whole, description: 'That its operators have read.' },
+    'rowsTotal?': { ...whole, description: 'That they will read; absent where it cannot be known.' },
+    bytes: { ...whole, description: 'Of the answer, written so far.' },
+  }),
+  'versions?': mapOf(whole),
+  'stats?': scanStats,
+  'columns?': list(object({ name: text, type: text })),
+  'rowCount?': whole,
+  'result?': object({
+    url: text,
+    bytes: whole,
+    parts: { ...whole, description: 'How many ?part= there are; in order they are the result.' },
+    partBytes: whole,
+  }),
+  'problem?': { type: 'object', additionalProperties: true },
+})
+
 export const tableList = object({ tables: list(object({ name: text, uri: text })) })
 
 export const tableDetail = object({

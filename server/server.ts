@@ -1,8 +1,10 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { DeltaError, type Lakehouse } from '../src/index.js'
+import { AnswerCache } from './answer-cache.js'
 import { buildApp } from './app.js'
 import { type ServerLimits, type ServerOptions, type ServerSettings, serverSettings } from './options.js'
+import { QueryJobs } from './query-jobs.js'
 import { QuerySlots } from './query-slots.js'
 
 export interface RunningServer {
@@ -23,13 +25,17 @@ export interface RunningServer {
  */
 export async function startServer(lake: Lakehouse, options: ServerOptions = {}): Promise<RunningServer> {
   const settings = serverSettings(options)
-  const app = await buildApp({ lake, limits: settings.limits, slots: new QuerySlots(settings.limits.queriesMax) }, settings)
+  const { limits } = settings
+  const jobs = new QueryJobs(lake, limits)
+  const context = { lake, limits, slots: new QuerySlots(limits), cache: new AnswerCache(limits.cacheBytesMax), jobs }
+  const app = await buildApp(context, settings)
+  app.addHook('preClose', async () => await jobs.close())
   await listen(app, settings)
   const { port } = app.server.address() as AddressInfo
   const url = `http://${hostInUrl(settings.host)}:${port}`
   settings.log({ type: 'listening', url })
   let closing: Promise<void> | undefined
-  return { url, port, limits: settings.limits, close: () => (closing ??= drain(app, settings)) }
+  return { url, port, limits, close: () => (closing ??= drain(app, settings)) }
 }
 
 async function listen(app: FastifyInstance, { host, port }: ServerSettings): Promise<void> {

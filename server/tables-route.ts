@@ -91,7 +91,7 @@ export function tablesRoute(app: FastifyInstance, context: ServerContext): void 
     },
     async (request, reply) => {
       const { from, to, format: asked } = request.query
-      return await answerQuery(context, reply, asked ?? negotiate(request.headers.accept), (signal) =>
+      return await answerQuery(context, request, reply, asked ?? negotiate(request.headers.accept), ({ signal }) =>
         lake.table(request.params.table).changes({ from: momentOf(from), to: to === undefined ? to : momentOf(to), signal }),
       )
     },

@@ -4,7 +4,7 @@ import type { Context, Run } from '../context.js'
 import type { ExitCode } from '../exit.js'
 import { untilAborted } from '../interrupt.js'
 import { listen } from '../listen.js'
-import { humanBytes, humanElapsed } from '../output/human.js'
+import { humanBytes, humanCount, humanElapsed } from '../output/human.js'
 
 export function serveCommand(run: Run): Command {
   return new Command('serve')
@@ -31,6 +31,14 @@ export async function untilDrained(context: Context, server: RunningServer): Pro
 }
 
 function limitsInForce({ limits }: RunningServer): string {
-  const { bodyBytesMax, queriesMax, queryTimeoutMs } = limits
-  return `${humanBytes(bodyBytesMax)} a request, ${queriesMax} queries at once, ${humanElapsed(queryTimeoutMs)} a query`
+  const { bodyBytesMax, queriesMax, queriesWaitingMax, queryTimeoutMs, asyncTimeoutMs, answerRowsMax } = limits
+  const rows = answerRowsMax === undefined ? '' : `${humanCount(answerRowsMax)} rows and `
+  return [
+    `${humanBytes(bodyBytesMax)} a request`,
+    `${queriesMax} queries at once and ${queriesWaitingMax} waiting`,
+    `${humanElapsed(queryTimeoutMs)} a query, ${humanElapsed(asyncTimeoutMs)} with async=true`,
+    `${rows}${humanBytes(limits.answerBytesMax)} an answer`,
+    `${humanBytes(limits.resultsBytesMax)} of async results for ${humanElapsed(limits.resultsKeptMs)}`,
+    `${humanBytes(limits.cacheBytesMax)} of answers in memory`,
+  ].join(', ')
 }

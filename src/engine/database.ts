@@ -183,16 +183,32 @@ export class Connection {
 /** A connection that its holder closes. */
 export class Session extends Connection {
   private readonly release: () => void
+  private isCounting = false
 
   constructor(raw: DuckDBConnection, release: () => void) {
     super(raw)
     this.release = release
   }
 
+  /** Counts the rows that operators read from now on, for `progress`. It costs nothing that can be measured. */
+  async countRows(): Promise<void> {
+    if (this.isCounting) return
+    for (const statement of COUNTING) await this.raw.run(statement)
+    this.isCounting = true
+  }
+
+  /** Of the statement that runs: rows read by its operators, and how many there will be. Zeros where nothing can be told. */
+  get progress(): { readonly rows: number; readonly rowsTotal: number } {
+    const { rows_processed, total_rows_to_process } = this.raw.progress
+    return { rows: Number(rows_processed), rowsTotal: Number(total_rows_to_process) }
+  }
+
   close(): void {
     this.release()
   }
 }
+
+const COUNTING = ['SET enable_progress_bar = true', 'SET enable_progress_bar_print = false', 'SET progress_bar_time = 0']
 
 /** An instant as a parameter. */
 export function instantValue(ms: number): DuckDBValue {
@@ -209,6 +225,7 @@ function lockDown(folders: readonly string[]): string[] {
     `SET GLOBAL allowed_directories = ${literalList(folders)}`,
     'SET GLOBAL enable_external_access = false',
     'SET GLOBAL allow_community_extensions = false',
+    "SET GLOBAL allowed_configs = ['enable_progress_bar', 'enable_progress_bar_print', 'progress_bar_time']",
     'SET GLOBAL lock_configuration = true',
   ]
 }

@@ -15,6 +15,7 @@ import { DeltaTable } from '../table/delta-table.js'
 import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
+import { freshEnough } from './fresh-enough.js'
 import type { CloneTableOptions, CloneTableResult, ConvertOptions, ConvertTableResult } from './maintenance-options.js'
 import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
@@ -108,6 +109,11 @@ export class Lakehouse {
     return this.store.uri
   }
 
+  /** A folder of this process for files that need not outlive it. It goes when the lakehouse closes, or after a crash when one is opened. */
+  get tempFolder(): string {
+    return this.host.engines.spool.folder
+  }
+
   /**
    * Runs statements separated by `;`, in order, each its own transaction, and gives the last one's answer. A query is
    * planned and bound now, and executed while its answer is read.
@@ -128,10 +134,12 @@ export class Lakehouse {
         {},
         { hint: 'send statements that change something with POST' },
       )
+    const host = freshEnough(options.locations === false ? this.withoutLocations : this.host, options.minVersions)
+    const own = statements.length === 1 ? options : { ...options, onPinned: undefined }
     let result: QueryResult | undefined
     for (const statement of statements) {
       await result?.close()
-      result = await runStatement(this, options.locations === false ? this.withoutLocations : this.host, statement, options)
+      result = await runStatement(this, host, statement, own)
     }
     return result as QueryResult
   }

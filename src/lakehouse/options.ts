@@ -47,7 +47,24 @@ export interface SqlOptions {
    * @defaultValue 'static'
    */
   readonly partitionOverwriteMode?: 'static' | 'dynamic' | undefined
+  /** Rows that a query may answer; with more it fails with `ANSWER_TOO_LARGE`. @defaultValue no limit */
+  readonly rowsMax?: number | undefined
+  /** Bytes that a query's answer may take on disk while it waits for its reader, likewise. @defaultValue no limit */
+  readonly bytesMax?: number | undefined
+  /** By table: an older version is not answered from, but for one that the query names. `VERSION_NOT_REACHED` where it is not there yet. */
+  readonly minVersions?: Readonly<Record<string, number>> | undefined
+  /** Called when a text that is one query has its versions, before it reads anything of them. What it throws ends the query. */
+  readonly onPinned?: ((pins: QueryPins) => void) | undefined
+  /** Of a query, the rows that its operators have read while it is answered, and how many there may be. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** What a query reads, fixed for its whole life. */
+export interface QueryPins {
+  /** As `QueryResult.versions`. */
+  readonly versions: Readonly<Record<string, number>>
+  /** Alike for two queries only if one answer serves both; absent where even the same query may answer otherwise, as with `random()`. */
+  readonly fingerprint: string | undefined
 }
 
 /** How far a long call is. `total` is absent where it cannot be known. */

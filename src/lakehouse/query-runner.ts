@@ -9,7 +9,8 @@ import type { DeltaTable } from '../table/delta-table.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
 import type { Engines } from './engines.js'
-import type { ScanStats, SqlParameters } from './options.js'
+import type { ScanStats, SqlOptions, SqlParameters } from './options.js'
+import { pinsOf, versionsOf } from './query-pins.js'
 import { QueryResult } from './result.js'
 import { withoutVariants } from './result-sql.js'
 
@@ -26,7 +27,7 @@ export interface PinnedTable extends ResolvedTable {
   readonly table: DeltaTable
 }
 
-export interface RunRequest {
+export interface RunRequest extends Pick<SqlOptions, 'rowsMax' | 'bytesMax' | 'onPinned' | 'onProgress'> {
   readonly text: string
   readonly params?: SqlParameters | undefined
   readonly signal?: AbortSignal | undefined
@@ -57,6 +58,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     return pinned
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
+  request.onPinned?.(pinsOf(plan, request.text, request.params))
   const selections: FileSelection[] = []
   for (const planned of plan.tables) selections.push(await select(tables.get(planned.snapshot), planned, request.signal))
   if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, snapshot, file)))) {
@@ -118,6 +120,8 @@ export async function runQuery(context: RunContext, request: RunRequest): Promis
     stats: statsOf(selections),
     statement: 'query',
     signal: request.signal,
+    limits: { rowsMax: request.rowsMax, bytesMax: request.bytesMax },
+    onProgress: request.onProgress,
     release,
   })
 }
@@ -216,15 +220,6 @@ function scanShape({ snapshot, columns, address }: PlannedTable): ScanShape {
   const { partitionColumns } = snapshot
   const unread = new Set(partitionColumns.filter((name) => columns !== undefined && !columns.has(name.toLowerCase())))
   return { fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }
-}
-
-function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<string, number>> {
-  const versions: Record<string, number> = {}
-  for (const { name, snapshot } of tables) {
-    const taken = versions[name] !== undefined && versions[name] !== snapshot.version
-    versions[taken ? `${name}@v${snapshot.version}` : name] = snapshot.version
-  }
-  return versions
 }
 
 function statsOf(selections: readonly FileSelection[]): ScanStats {

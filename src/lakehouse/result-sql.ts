@@ -37,6 +37,11 @@ export function distinctNames(columns: readonly ResultColumn[]): readonly Result
   })
 }
 
+/** The first rows of a query, in its order. */
+export function limitedSql(text: string, rowsMax: number): string {
+  return `SELECT * FROM (${text}\n) LIMIT ${rowsMax}`
+}
+
 /** The query with its columns under these names. */
 export function namedSql(text: string, columns: readonly ResultColumn[]): string {
   return renamed(text, columns, (_, name) => name)

@@ -6,9 +6,10 @@ import { arrowSchema, ipcStream, recordBatches } from '../engine/arrow-out.js'
 import type { Session } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { BoundValues } from '../sql/parameters.js'
-import type { ResultColumn, ResultFormat, ScanStats } from './options.js'
+import { AnswerLimits } from './answer-limits.js'
+import type { Progress, ResultColumn, ResultFormat, ScanStats, SqlOptions } from './options.js'
 import { renderMarkdown, renderTable } from './render.js'
-import { copySql, distinctNames, namedSql, shownSql } from './result-sql.js'
+import { copySql, distinctNames, limitedSql, namedSql, shownSql } from './result-sql.js'
 
 export interface ResultParts {
   readonly session: Session
@@ -22,11 +23,14 @@ export interface ResultParts {
   readonly stats: ScanStats
   readonly statement: 'query' | 'command'
   readonly signal: AbortSignal | undefined
+  readonly limits?: Pick<SqlOptions, 'rowsMax' | 'bytesMax'> | undefined
+  readonly onProgress?: ((progress: Progress) => void) | undefined
   /** Lets go of session and files. @param isDone whether the query was read to its end. */
   readonly release: (isDone: boolean) => void
 }
 
 const SHOWN_ROWS_MAX = 1000
+const PROGRESS_MS = 200
 
 /**
  * The answer to a statement. It is computed while it is read, once: ask for one form of it. Read it to the end or
@@ -41,13 +45,16 @@ export class QueryResult {
   readonly stats: ScanStats
   readonly statement: 'query' | 'command'
   private readonly parts: ResultParts
+  private readonly limits: AnswerLimits
   private count: number | undefined
   private done = false
   private closed = false
 
   /** @internal */
   constructor(parts: ResultParts) {
-    this.parts = parts
+    const { rowsMax } = parts.limits ?? {}
+    this.parts = rowsMax === undefined ? parts : { ...parts, text: limitedSql(parts.text, rowsMax + 1) }
+    this.limits = new AnswerLimits(parts.limits ?? {})
     this.columns = distinctNames(parts.columns)
     this.versions = parts.versions
     this.stats = parts.stats
@@ -69,9 +76,15 @@ export class QueryResult {
     try {
       const { session, text, params, signal } = this.readable()
       let rows = 0
-      for await (const batch of recordBatches(await session.stream(text, { params, signal }), { signal })) {
-        rows += batch.numRows
-        yield batch
+      const stopTelling = await this.tellProgress()
+      try {
+        for await (const batch of recordBatches(await session.stream(text, { params, signal }), { signal })) {
+          rows += batch.numRows
+          this.limits.checkRows(rows)
+          yield batch
+        }
+      } finally {
+        stopTelling()
       }
       this.count = rows
       this.done = true
@@ -97,7 +110,9 @@ export class QueryResult {
     try {
       const { session, text, params, signal } = this.readable()
       const isPlain = this.columns.every((column, index) => column === this.parts.columns[index])
-      const rows = await session.rows<T>(isPlain ? text : namedSql(text, this.columns), { params, signal })
+      const sql = isPlain ? text : namedSql(text, this.columns)
+      const rows = await this.telling(() => session.rows<T>(sql, { params, signal }))
+      this.limits.checkRows(rows.length)
       this.count = rows.length
       this.done = true
       return rows
@@ -142,6 +157,27 @@ export class QueryResult {
     await this.close()
   }
 
+  private async telling<T>(work: () => Promise<T>): Promise<T> {
+    const stop = await this.tellProgress()
+    try {
+      return await work()
+    } finally {
+      stop()
+    }
+  }
+
+  /** Tells how far the engine is, until the function that it gives back is called. */
+  private async tellProgress(): Promise<() => void> {
+    const { session, onProgress } = this.parts
+    if (!onProgress) return () => {}
+    await session.countRows()
+    const timer = setInterval(() => {
+      const { rows, rowsTotal } = session.progress
+      if (rowsTotal > 0) onProgress({ phase: 'query', done: rows, total: rowsTotal, unit: 'rows' })
+    }, PROGRESS_MS)
+    return () => clearInterval(timer)
+  }
+
   private readable(): ResultParts {
     if (this.closed) throw new DeltaError('CLOSED', 'an answer is read once, and not after it was closed')
     return this.parts
@@ -159,7 +195,10 @@ export class QueryResult {
     const { session, text, params, signal, spool } = this.readable()
     const file = spool.file(format)
     try {
-      const [copied] = await session.rows<{ Count: bigint }>(copySql(text, this.columns, format, file), { params, signal })
+      const copy = (abort: AbortSignal | undefined) =>
+        session.rows<{ Count: bigint }>(copySql(text, this.columns, format, file), { params, signal: abort })
+      const [copied] = await this.telling(() => this.limits.whileWriting(file, signal, copy))
+      this.limits.checkRows(Number(copied?.Count ?? 0))
       this.count = Number(copied?.Count ?? 0)
       this.done = true
       await this.close()
@@ -176,10 +215,8 @@ export class QueryResult {
   private async shown(format: 'table' | 'markdown', maxRows: number): Promise<string> {
     try {
       const { session, text, params, signal } = this.readable()
-      const columns = (await session.columns(shownSql(text, this.columns, maxRows + 1), { params, signal })) as (
-        | string
-        | null
-      )[][]
+      const sql = shownSql(text, this.columns, maxRows + 1)
+      const columns = (await this.telling(() => session.columns(sql, { params, signal }))) as (string | null)[][]
       const rows = columns[0]?.length ?? 0
       this.count = rows > maxRows ? undefined : rows
       this.done = true

@@ -56,10 +56,10 @@ export async function runStatement(
   statement: Statement,
   options: SqlOptions,
 ): Promise<QueryResult> {
-  const { params, signal, onProgress } = options
+  const { params, signal, onProgress, rowsMax, bytesMax, onPinned } = options
   switch (statement.kind) {
     case 'query':
-      return runQuery(host, { text: statement.text, params, signal })
+      return runQuery(host, { text: statement.text, params, signal, rowsMax, bytesMax, onPinned, onProgress })
     case 'explain':
       return explainQuery(host, { text: statement.text, params, signal })
     case 'createTable': {

@@ -67,6 +67,8 @@ export interface QueryPlan {
   readonly params: BoundValues
   readonly tables: readonly PlannedTable[]
   readonly columns: readonly { readonly name: string; readonly type: string }[]
+  /** Whether the same versions and parameters give the same rows each time. */
+  readonly isSteady: boolean
 }
 
 /** What DuckDB must not do on empty stand-ins: conclude from their emptiness. */
@@ -112,7 +114,7 @@ export class Planner {
     const pinned = await this.pin(template, params, resolve, signal)
     const binding = await this.bind(template, bound, pinned, signal)
     const tables = pinned.map((table, index) => ({ ...table, ...(binding.needs[index] as TableNeeds) }))
-    return { text: template.text, params: bound, columns: binding.columns, tables }
+    return { text: template.text, params: bound, columns: binding.columns, tables, isSteady: template.isSteady }
   }
 
   private async pin(

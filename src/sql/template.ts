@@ -26,6 +26,8 @@ export interface QueryTemplate {
   readonly tables: readonly TemplateTable[]
   /** Whether it means something else from one moment to the next: what is concluded from it holds once. */
   readonly asksForTheTime: boolean
+  /** Whether the same versions and parameters give the same rows each time. */
+  readonly isSteady: boolean
 }
 
 /**
@@ -66,22 +68,23 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
       )
   for (const { marker, name } of query.changes)
     if (!tables.has(marker)) throw new DeltaError('SQL_INVALID', 'table_changes stands where no table can stand', { name })
+  const words = new Set(tokenize(text).flatMap(({ kind, value }) => (NAMING.has(kind) ? [value.toLowerCase()] : [])))
+  const asksForTheTime = CLOCKS.some((word) => words.has(word))
   return {
     text: rewritten ? await printQuery(planner, tree) : query.text,
     parameters: query.parameters,
     tables: [...tables.values()],
-    asksForTheTime: tokenize(text).some(
-      ({ kind, value }) => ['word', 'quoted'].includes(kind) && CLOCKS.has(value.toLowerCase()),
-    ),
+    asksForTheTime,
+    isSteady: !asksForTheTime && !DICE.some((word) => words.has(word)),
   }
 }
 
-const CLOCKS = new Set(
-  (
-    'now today ago age transaction_timestamp get_current_timestamp get_current_time current_date current_time current_timestamp ' +
-    'current_localtime current_localtimestamp localtime localtimestamp'
-  ).split(' '),
-)
+const NAMING: ReadonlySet<string> = new Set(['word', 'quoted'])
+const CLOCKS = (
+  'now today ago age transaction_timestamp get_current_timestamp get_current_time current_date current_time current_timestamp ' +
+  'current_localtime current_localtimestamp localtime localtimestamp'
+).split(' ')
+const DICE = 'random setseed uuid uuidv4 uuidv7 gen_random_uuid sample tablesample'.split(' ')
 
 /** Tables of a lakehouse have no schema; these two names are what other engines call that. */
 function plainSchema(schema: string): string {

@@ -44,10 +44,46 @@ describe('serve', () => {
 
   it('prints its limits, which settings change', async () => {
     const { running, url } = await serve(['--query-timeout', '200ms'], { DELTAIC_QUERIES_MAX: '3', DELTAIC_BODY_LIMIT: '1MB' })
-    await running.says(/limits: 1 MB a request, 3 queries at once, 200 ms a query/)
+    await running.says(/limits: 1 MB a request, 3 queries at once and 32 waiting, 200 ms a query, /)
     const body = 'SELECT count(*) FROM range(4000000) a, range(4000000) b WHERE (a.range * b.range) % 7 = 3'
     const answer = await fetch(`${url}/v1/sql`, { method: 'POST', headers: { 'content-type': 'text/plain' }, body })
     expect([answer.status, await answer.json()]).toMatchObject([504, { code: 'QUERY_TIMEOUT' }])
+    running.process.kill('SIGINT')
+    expect((await running.ended).code).toBe(0)
+  })
+
+  it('answers short questions while as many long queries run as may', async () => {
+    const { running, url } = await serve(['--query-timeout', '120s'])
+    const ask = async (body: string, signal?: AbortSignal) =>
+      await fetch(`${url}/v1/sql?format=csv`, {
+        method: 'POST',
+        headers: { 'content-type': 'text/plain' },
+        body,
+        signal: signal ?? null,
+      })
+    await (await ask('CREATE TABLE t (id INT); INSERT INTO t SELECT range FROM range(1000)')).text()
+    const stop = new AbortController()
+    let ended = 0
+    const heavy = Array.from({ length: 8 }, async (_, n) => {
+      const body = `SELECT count(*) FROM range(4000000) a, range(4000000) b WHERE (a.range * b.range) % ${n + 7} = 3`
+      await ask(body, stop.signal).catch(() => undefined)
+      ended++
+    })
+    // Once a query that changes something has to wait, all slots are taken.
+    for (let isFull = false; !isFull; ) {
+      const waits = AbortSignal.timeout(1000)
+      isFull = await ask('INSERT INTO t VALUES (-1)', waits).then(
+        async (answer) => void (await answer.text()) === null,
+        () => true,
+      )
+    }
+    for (let round = 0; round < 20; round++) {
+      expect((await fetch(`${url}/healthz`)).status).toBe(200)
+      expect(await (await ask(`SELECT id FROM t WHERE id = ${round}`)).text()).toBe(`id\n${round}\n`)
+    }
+    expect(ended).toBe(0)
+    stop.abort()
+    await Promise.all(heavy)
     running.process.kill('SIGINT')
     expect((await running.ended).code).toBe(0)
   })

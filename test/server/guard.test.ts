@@ -121,6 +121,100 @@ describe('a server with a token', () => {
   })
 })
 
+describe('a token that may only read', () => {
+  let at: LakeServer
+  const read = { authorization: 'Bearer may-only-read' }
+  const asRead = async (path: string, init: RequestInit = {}) => await fetch(at.url + path, { ...init, headers: read })
+  const rows = async () => await (await at.lake.sql('SELECT * FROM views')).rows()
+
+  beforeAll(async () => {
+    at = await serveLake({ token: TOKEN, readToken: 'may-only-read' })
+    await at.lake.sql('CREATE TABLE views (id INT); INSERT INTO views VALUES (1)')
+  })
+  afterAll(() => at[Symbol.asyncDispose]())
+
+  it('reads, by GET and by POST, and runs queries of its own', async () => {
+    expect((await asRead('/v1/tables/views/history')).status).toBe(200)
+    expect((await asRead('/v1/sql?q=SELECT%201')).status).toBe(200)
+    expect((await asRead('/v1/sql', { method: 'POST', body: 'SELECT id FROM views' })).status).toBe(200)
+    const mine = await asRead('/v1/sql?async=true', { method: 'POST', body: 'SELECT id FROM views' })
+    expect((await asRead(`${mine.headers.get('location')}/result`)).status).toBe(200)
+    expect((await asRead(`${mine.headers.get('location')}`, { method: 'DELETE' })).status).toBe(204)
+  })
+
+  it('is refused by every route that writes', async () => {
+    const { paths } = (await (await asRead('/openapi.json')).json()) as { paths: Record<string, Record<string, unknown>> }
+    const reading = new Set(['post /v1/sql', 'delete /v1/queries/{id}'])
+    const writing = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods)
+        .filter((method) => method !== 'get' && method !== 'head' && !reading.has(`${method} ${path}`))
+        .map((method) => ({ method: method.toUpperCase(), path: path.replace('{table}', 'views').replaceAll(/\{\w+\}/g, 'x') })),
+    )
+    expect(writing.length).toBeGreaterThan(4)
+    for (const { method, path } of writing) {
+      const problem = await problemOf(await asRead(path, { method, body: '{"id": 2}' }))
+      expect(problem, `${method} ${path}`).toMatchObject({ status: 403, code: 'READ_ONLY' })
+    }
+    expect(await rows()).toEqual([{ id: 1 }])
+  })
+
+  it.each([
+    'INSERT INTO views VALUES (2)',
+    'SELECT 1; DELETE FROM views',
+    'DELETE FROM views',
+    'UPDATE views SET id = 2',
+    'TRUNCATE TABLE views',
+    'MERGE INTO views USING (SELECT 1 AS id) s ON views.id = s.id WHEN MATCHED THEN DELETE',
+    'CREATE TABLE sneaked (a INT)',
+    'CREATE TABLE sneaked AS SELECT * FROM views',
+    'CREATE TABLE sneaked SHALLOW CLONE views',
+    'DROP TABLE views',
+    'ALTER TABLE views ADD COLUMN x INT',
+    "COMMENT ON TABLE views IS 'x'",
+    'OPTIMIZE views',
+    'REORG TABLE views APPLY (PURGE)',
+    'VACUUM views',
+    'RESTORE TABLE views TO VERSION AS OF 0',
+    'CHECKPOINT views',
+    'FSCK REPAIR TABLE views',
+    'EXPLAIN ANALYZE INSERT INTO views VALUES (2)',
+    'WITH x AS (SELECT 1) INSERT INTO views SELECT * FROM x',
+    '/* SELECT */ INSERT INTO views VALUES (2)',
+  ])('cannot run %s', async (statement) => {
+    for (const query of ['', '?async=true']) {
+      const response = await asRead(`/v1/sql${query}`, { method: 'POST', body: statement })
+      const last = query === '' ? response : await asRead(`${response.headers.get('location')}/result`)
+      expect((await problemOf(last)).code).toMatch(/^(SQL_FORBIDDEN|SQL_INVALID|STATEMENT_UNSUPPORTED)$/)
+    }
+    expect(await rows()).toEqual([{ id: 1 }])
+    expect((await at.lake.tables()).map(({ name }) => name)).toEqual(['views'])
+  })
+
+  it('does not see what others run', async () => {
+    const owner = { authorization: `Bearer ${TOKEN}` }
+    const theirs = (await at.post('/v1/sql?async=true', 'SELECT 1', owner)).headers.get('location') ?? ''
+    expect((await asRead(theirs)).status).toBe(404)
+    expect((await asRead(`${theirs}/result`)).status).toBe(404)
+    expect((await asRead(theirs, { method: 'DELETE' })).status).toBe(404)
+    expect(await (await asRead('/v1/queries')).json()).toEqual({
+      queries: expect.not.arrayContaining([{ url: theirs }]) as unknown,
+    })
+    expect((await at.get(theirs, owner)).status).toBe(200)
+  })
+
+  it('makes a server that nobody writes to, alone', async () => {
+    const server = await startServer(at.lake, { port: 0, readToken: 'may-only-read' })
+    expect((await fetch(`${server.url}/v1/tables`)).status).toBe(401)
+    const write = await fetch(`${server.url}/v1/sql`, { method: 'POST', headers: read, body: 'DROP TABLE views' })
+    expect(write.status).toBe(403)
+    await write.text()
+    await server.close()
+    await expect(startServer(at.lake, { port: 0, token: 'x', readToken: 'x' })).rejects.toMatchObject({
+      code: 'ARGUMENT_INVALID',
+    })
+  })
+})
+
 describe('the guard', () => {
   it('knows loopback', () => {
     expect(['127.0.0.1', '127.8.8.8', '::1', 'localhost'].every(isLoopback)).toBe(true)

@@ -40,7 +40,7 @@ describe('a query', () => {
   })
 
   it('more than the limit is refused, with a time to come back', async () => {
-    const at = await serve({ limits: { queriesMax: 2, queryTimeoutMs: 20_000 } })
+    const at = await serve({ limits: { queriesMax: 2, queriesWaitingMax: 0, queryTimeoutMs: 20_000 } })
     const abort = new AbortController()
     const running = [1, 2].map(() =>
       fetch(`${at.url}/v1/sql`, { method: 'POST', body: ENDLESS, signal: abort.signal }).catch(() => undefined),
@@ -60,7 +60,7 @@ describe('a query', () => {
   })
 
   it.each(['json', 'arrow', 'table'])('ends when its caller goes (%s)', async (format) => {
-    const at = await serve({ limits: { queriesMax: 1, queryTimeoutMs: 60_000 } })
+    const at = await serve({ limits: { queriesMax: 1, queriesWaitingMax: 0, queryTimeoutMs: 60_000 } })
     const abort = new AbortController()
     const gone = fetch(`${at.url}/v1/sql?format=${format}`, { method: 'POST', body: ENDLESS, signal: abort.signal })
     await until(async () => (await at.sql('SELECT 1 AS n')).status === 429)
@@ -70,7 +70,7 @@ describe('a query', () => {
   })
 
   it('ends when its reader stops reading', async () => {
-    const at = await serve({ limits: { queriesMax: 1 } })
+    const at = await serve({ limits: { queriesMax: 1, queriesWaitingMax: 0 } })
     const response = await at.sql("SELECT range AS n, repeat('x', 1000) AS t FROM range(200000)", 'ndjson')
     const reader = response.body?.getReader()
     await reader?.read()
@@ -103,13 +103,17 @@ describe('an upload', () => {
 })
 
 describe('the limits', () => {
-  it.each([{ queriesMax: 0 }, { queryTimeoutMs: -1 }, { bodyBytesMax: 1.5 }, { bodyBytesMax: Number.NaN }])(
-    'are whole numbers from 1: %j',
-    async (limits) => {
-      await expect(serveLake({ limits })).rejects.toMatchObject({
-        code: 'ARGUMENT_INVALID',
-        details: { limit: Object.keys(limits)[0] },
-      })
-    },
-  )
+  it.each([
+    { queriesMax: 0 },
+    { queriesWaitingMax: -1 },
+    { queryTimeoutMs: -1 },
+    { answerRowsMax: 0 },
+    { bodyBytesMax: 1.5 },
+    { bodyBytesMax: Number.NaN },
+  ])('are whole numbers from 1: %j', async (limits) => {
+    await expect(serveLake({ limits })).rejects.toMatchObject({
+      code: 'ARGUMENT_INVALID',
+      details: { limit: Object.keys(limits)[0] },
+    })
+  })
 })

@@ -21,6 +21,9 @@ describe('/openapi.json', () => {
   const routes = {
     '/healthz': ['get'],
     '/openapi.json': ['get'],
+    '/v1/queries': ['get'],
+    '/v1/queries/{id}': ['delete', 'get'],
+    '/v1/queries/{id}/result': ['get'],
     '/v1/sql': ['get', 'post'],
     '/v1/tables': ['get'],
     '/v1/tables/{table}': ['get'],
@@ -44,7 +47,7 @@ describe('/openapi.json', () => {
     )
     for (const operation of Object.values(paths).flatMap((methods) => Object.values(methods))) {
       expect(operation.summary).toBeTruthy()
-      expect(Object.keys(operation.responses)).toContain('200')
+      expect(Object.keys(operation.responses).some((status) => status.startsWith('20'))).toBe(true)
     }
   })
 

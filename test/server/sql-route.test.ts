@@ -125,8 +125,8 @@ describe('GET /v1/sql', () => {
   })
 
   it('refuses a parameter that it does not know, rather than to pass over it', async () => {
-    const problem = await problemOf(await at.get(`${asUrl('SELECT 1')}&minVersion=views:9`))
-    expect(problem).toMatchObject({ status: 400, code: 'ARGUMENT_INVALID', details: { unknown: 'minVersion' } })
+    const problem = await problemOf(await at.get(`${asUrl('SELECT 1')}&limit=9`))
+    expect(problem).toMatchObject({ status: 400, code: 'ARGUMENT_INVALID', details: { unknown: 'limit' } })
   })
 })
 
