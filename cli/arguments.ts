@@ -25,6 +25,13 @@ export function positiveSize(text: string): number {
   return bytes
 }
 
+/** `0.5`, in seconds; at least 0. */
+export function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0 && value <= 86_400)) throw new UsageError(`is no number of seconds: ${text}`)
+  return value
+}
+
 /** `a, b,c` as names. */
 export function nameList(text: string): string[] {
   return text

@@ -1,20 +1,16 @@
 import { Command, Option } from 'commander'
-import type { AppendOptions, Compression, InputFormat } from '../../src/index.js'
-import { argument, fromOne, fromZero } from '../arguments.js'
+import type { AppendOptions, InputFormat } from '../../src/index.js'
+import { argument, collect, fromOne, fromZero, seconds } from '../arguments.js'
 import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
 import type { ExitCode } from '../exit.js'
 import { type Load, reportLoads, reportRejects } from '../output/load-report.js'
 import { contentBatch } from '../producer.js'
+import { type FollowFlags, followFiles } from './ingest-follow.js'
 
-interface IngestFlags {
-  readonly format?: InputFormat
-  readonly compression?: Compression
-  readonly create?: boolean
-  readonly batchRows?: number
+interface IngestFlags extends FollowFlags {
   readonly producer?: string
   readonly sequence?: number
-  readonly onError: 'fail' | 'reject'
 }
 
 const FORMATS = ['ndjson', 'json', 'csv', 'parquet', 'arrow', 'clf', 'combined'] as const satisfies readonly InputFormat[]
@@ -29,6 +25,19 @@ export function ingestCommand(run: Run): Command {
     .addOption(
       new Option('--compression <kind>', 'how it is compressed (default: by the name)').choices(['none', 'gzip', 'br', 'zstd']),
     )
+    .addOption(
+      new Option(
+        '--follow <file|folder|s3://prefix>',
+        'take in what is written there, each line and file once, until Ctrl-C; may be repeated',
+      ).argParser(collect),
+    )
+    .option('--once', 'with --follow: take what is there, and end')
+    .option(
+      '--batch-seconds <n>',
+      'with --follow: how long slow lines are gathered for a commit (default: 1)',
+      argument('--batch-seconds', seconds),
+    )
+    .option('--poll <seconds>', 'with --follow: how often files are looked at (default: 0.5)', argument('--poll', seconds))
     .option('--create', 'make the table from the data where there is none')
     .option('--batch-rows <n>', 'commit every so many rows, instead of once a file', argument('--batch-rows', fromOne))
     .option('--producer <id>', 'load each file once: under the same name, a repeat of the same data writes nothing')
@@ -46,6 +55,7 @@ export function ingestCommand(run: Run): Command {
       'after',
       '\nExample:\n  $ deltaic ingest visits access.log --format combined --create --on-error reject' +
         '\n  $ deltaic ingest page_views monday.ndjson.gz tuesday.ndjson.gz --producer nightly' +
+        '\n  $ deltaic ingest visits --follow /var/log/nginx/access.log --format combined --on-error reject' +
         '\n  $ tail -n 1000 events.ndjson | deltaic ingest page_views -',
     )
     .action(
@@ -59,6 +69,11 @@ async function ingest(
   named: readonly string[],
   flags: IngestFlags,
 ): Promise<ExitCode | undefined> {
+  const sources = followed(named, flags)
+  if (sources) {
+    await followFiles(context, table, sources, flags)
+    return undefined
+  }
   const files = inputs(context, named, flags)
   const loads: Load[] = []
   await context.withLake(async (lake) => {
@@ -89,6 +104,20 @@ async function ingest(
   })
   await reportLoads(context, table, loads)
   return undefined
+}
+
+/** What is to be followed; `undefined` when files are to be loaded. */
+function followed(named: readonly string[], flags: IngestFlags): readonly string[] | undefined {
+  const { follow, once, batchSeconds, poll, producer, sequence } = flags
+  if (follow === undefined) {
+    if (once || batchSeconds !== undefined || poll !== undefined)
+      throw new UsageError('--once, --batch-seconds and --poll belong to --follow')
+    return undefined
+  }
+  if (named.length > 0) throw new UsageError('files are loaded or followed, not both')
+  if (producer !== undefined || sequence !== undefined)
+    throw new UsageError('--follow needs no --producer: the table knows each file')
+  return follow
 }
 
 function inputs(context: Context, named: readonly string[], flags: IngestFlags): readonly string[] {

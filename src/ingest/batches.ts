@@ -6,6 +6,8 @@ import type { DeltaTable } from '../table/delta-table.js'
 export interface BatchId {
   readonly appId: string
   readonly version: number
+  /** The version that the producer's last batch in the table has to have, -1 where it must have none; any without this. */
+  readonly after?: number | undefined
 }
 
 /** What a batch became the first time. */
@@ -21,13 +23,20 @@ const COMMITS_BACK_MAX = 10_000
  *
  * The evidence is the table's own: `txn` says how far a producer has come, and the commit that took a batch names it.
  *
- * @throws {DeltaError} `SEQUENCE_OUT_OF_ORDER` for a batch older than the producer's last one that no commit names: its
+ * @throws {DeltaError} `SEQUENCE_OUT_OF_ORDER` for a batch that does not follow `after`, and for one older than the producer's last one that no commit names: its
  * rows were never acknowledged, and taking them now would move the producer back.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#transaction-identifiers
  */
 export async function findFirstResult(table: DeltaTable, batch: BatchId): Promise<FirstResult | undefined> {
   const log = await table.known()
   const last = log.transaction(batch.appId)
+  if (batch.after !== undefined && batch.after !== (last?.version ?? -1))
+    throw new DeltaError(
+      'SEQUENCE_OUT_OF_ORDER',
+      'the producer is at another place in the table than this batch begins at',
+      { producer: batch.appId, after: batch.after, last: last?.version ?? -1 },
+      { hint: 'go on from the place that the table tells' },
+    )
   if (!last || last.version < batch.version) return undefined
   const from = last.committedAt ?? log.firstVersion
   for (let version = from; version >= 0 && version > from - COMMITS_BACK_MAX; version--) {

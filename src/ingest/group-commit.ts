@@ -4,7 +4,7 @@ import { identityColumns } from '../protocol/identity.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { withMarks } from '../table/row-numbers.js'
-import { type BatchId, findFirstResult } from './batches.js'
+import { findFirstResult } from './batches.js'
 import {
   type Accepted,
   type IngestRequest,
@@ -22,7 +22,7 @@ export interface GroupCommitOptions {
   /** How long requests are gathered, in milliseconds. */
   readonly lingerMs: number
   /** Keeps lines that were not taken, durably, before their request is answered. */
-  readonly keepRejects: (rejects: readonly RejectedLine[], batch: BatchId | undefined) => Promise<void>
+  readonly keepRejects: (rejects: readonly RejectedLine[], of: Pick<IngestRequest, 'batch' | 'source'>) => Promise<void>
 }
 
 const GROUP_BYTES_MAX = 64 * 1024 * 1024
@@ -237,7 +237,7 @@ export class GroupCommit {
     const still: Waiting[] = []
     for (const { waiting, rejects } of accepted) {
       try {
-        if (rejects.length > 0 && !this.rejectsKept.has(waiting)) await this.options.keepRejects(rejects, waiting.request.batch)
+        if (rejects.length > 0 && !this.rejectsKept.has(waiting)) await this.options.keepRejects(rejects, waiting.request)
         this.rejectsKept.add(waiting)
         still.push(waiting)
       } catch (error) {

@@ -30,6 +30,8 @@ export interface IngestRequest {
   readonly format: InputFormat
   readonly onError: 'fail' | 'reject'
   readonly batch: BatchId | undefined
+  /** What people call where the rows come from, for lines that are rejected. */
+  readonly source?: string | undefined
 }
 
 export interface IngestResult {

@@ -89,6 +89,7 @@ export class Lakehouse {
       },
       create: (name, fields) => this.create(name, fields),
       tableClosed: async () => undefined,
+      openStore: (uri) => openStore(uri, { s3: options.s3, clock: options.clock }),
       existingFile,
       readFile,
     }

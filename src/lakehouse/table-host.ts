@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { DeltaError } from '../base/errors.js'
 import type { StructField } from '../protocol/schema.js'
 import type { TableRequest } from '../sql/planner.js'
+import type { ObjectStore } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { RunContext } from './query-runner.js'
 
@@ -18,6 +19,8 @@ export interface TableHost extends RunContext {
   /** Creates a table with these columns, unless somebody else just did. */
   create(name: string, fields: readonly StructField[]): Promise<void>
   tableClosed(): Promise<void>
+  /** Another store than the lakehouse's own, reached the same way. */
+  openStore(uri: string): ObjectStore
   /** The path of a file to read, checked to be there. */
   existingFile(path: string): Promise<string>
   readFile(path: string): Promise<AsyncIterable<Uint8Array>>
@@ -25,7 +28,10 @@ export interface TableHost extends RunContext {
 
 /** Takes lines that were not taken elsewhere. */
 export interface RejectsTable {
-  append(ndjson: Uint8Array, options: { readonly format: 'ndjson' }): Promise<unknown>
+  append(
+    ndjson: Uint8Array,
+    options: { readonly format: 'ndjson'; readonly txn?: { readonly appId: string; readonly version: number } | undefined },
+  ): Promise<unknown>
 }
 
 /** Bounds what requests hold while they come in. */

@@ -2,12 +2,14 @@ import { isArrowRecordBatch, isArrowTable } from 'apache-arrow'
 import { DeltaError } from '../base/errors.js'
 import type { ArrowInput } from '../engine/arrow-in.js'
 import type { Connection } from '../engine/database.js'
+import type { BatchId } from '../ingest/batches.js'
 import { type SpooledBody, spoolBody } from '../ingest/body.js'
 import { inputKind } from '../ingest/formats.js'
 import { GroupCommit } from '../ingest/group-commit.js'
 import type { IngestResult } from '../ingest/group-read.js'
 import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
 import { loadInput, stageInput } from '../ingest/load.js'
+import type { RowSink } from '../ingest/row-sink.js'
 import { compact } from '../ops/optimize.js'
 import { restore } from '../ops/restore.js'
 import { checkpoint } from '../table/checkpoint.js'
@@ -17,6 +19,7 @@ import type { Transaction } from '../table/transaction.js'
 import { deleteFrom, updateIn } from './change-rows.js'
 import { type ChangesOptions, changesOf } from './changes.js'
 import { tableDetail } from './detail.js'
+import { type FollowOptions, type FollowResult, followInto } from './follow.js'
 import { insertQuery } from './insert.js'
 import { checkTable, vacuumTable } from './maintenance.js'
 import type { FsckOptions, FsckResult } from './maintenance-options.js'
@@ -81,7 +84,8 @@ export class Table {
     this.host = host
     this.group = new GroupCommit(delta, {
       lingerMs: host.lingerMs,
-      keepRejects: (rejects, batch) => this.keepRejects(rejects, batch?.appId ?? 'request'),
+      keepRejects: (rejects, { batch, source }) =>
+        this.keepRejects(rejects, source ?? batch?.appId ?? 'request', batch?.after === undefined ? undefined : batch),
     })
   }
 
@@ -203,6 +207,19 @@ export class Table {
       this.host.spoolRoom.give(held)
       if (spooled?.kind === 'file') await spool.remove(spooled.path)
     }
+  }
+
+  /**
+   * Takes in what is written to a file, or the files of a folder or of a prefix of a bucket, each once, until `signal` aborts:
+   * then what was being taken is, and it resolves.
+   *
+   * A file's place is in the table, in the commit of its rows: whatever broke off, the next call goes on where the rows end.
+   *
+   * @param source a path, `file:///…` or `s3://bucket/prefix`.
+   * @throws {DeltaError} `FILE_NOT_FOUND`, `INPUT_FORMAT_UNKNOWN`, and `ROWS_INVALID` and `SCHEMA_MISMATCH` naming the file.
+   */
+  async follow(source: string, options: FollowOptions = {}): Promise<FollowResult> {
+    return followInto(this.host, this.delta, this.sink(options), source, options)
   }
 
   /** @throws {DeltaError} `VERSION_NOT_FOUND` */
@@ -381,9 +398,40 @@ export class Table {
     }
   }
 
-  private async keepRejects(rejects: RejectsSource, source: string): Promise<void> {
+  private async keepRejects(rejects: RejectsSource, source: string, batch?: BatchId): Promise<void> {
     const table = await this.host.rejectsTable(this.name)
-    await table.append(rejectsNdjson(rejects, source, this.delta.deps.clock.now()), { format: 'ndjson' })
+    const txn = batch && { appId: batch.appId, version: batch.version }
+    await table.append(rejectsNdjson(rejects, source, this.delta.deps.clock.now()), { format: 'ndjson', txn })
+  }
+
+  /** @internal The table as sources see it, which keep their places in it. */
+  sink(options: Pick<IngestOptions, 'onError' | 'create'>): RowSink {
+    const { delta, host } = this
+    const placesOf = async (table: DeltaTable) => [...(await table.refresh()).transactions()]
+    return {
+      places: async (...prefixes) => {
+        const isAsked = ({ appId }: { readonly appId: string }) => prefixes.some((prefix) => appId.startsWith(prefix))
+        if (options.create && !(await delta.exists())) return new Map()
+        const rejects =
+          options.onError === 'reject' ? await host.find({ schema: '', name: rejectsTableName(this.name) }) : undefined
+        const rejectsVersions = new Map(rejects && (await placesOf(rejects)).map(({ appId, version }) => [appId, version]))
+        return new Map(
+          (await placesOf(delta))
+            .filter(isAsked)
+            .map(({ appId, version }) => [appId, { version, rejectsVersion: rejectsVersions.get(appId) }]),
+        )
+      },
+      take: async ({ body, format, name, appId, version, after }) => {
+        host.spoolRoom.take(body.sizeBytes)
+        try {
+          if (options.create && !(await delta.exists())) await this.createFor(body, format)
+          const batch = { appId, version, after }
+          return await this.group.ingest({ body, format, onError: options.onError ?? 'fail', batch, source: name })
+        } finally {
+          host.spoolRoom.give(body.sizeBytes)
+        }
+      },
+    }
   }
 }
 
