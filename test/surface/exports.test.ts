@@ -52,6 +52,8 @@ describe('the package', () => {
         "ErrorDetails",
         "ErrorKind",
         "EventSink",
+        "FollowOptions",
+        "FollowResult",
         "HistoryEntry",
         "IngestOptions",
         "IngestResult",

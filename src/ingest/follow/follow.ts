@@ -353,7 +353,7 @@ class Follower {
   private kindOf(file: FoundFile): InputKind | undefined {
     const { format, compression } = this.settings
     const said = { ...(format ? { format } : {}), ...(compression ? { compression } : {}) }
-    const isCompressed = /\.(?:gz|gzip|br)$/i.exec(file.path)?.[0] ?? ''
+    const isCompressed = /\.(?:gz|gzip|br|zst|zstd)$/i.exec(file.path)?.[0] ?? ''
     const name = `${nameBeforeRotation(file.path) ?? file.path.slice(0, file.path.length - isCompressed.length)}${isCompressed}`
     try {
       const kind = inputKind(name, said)
