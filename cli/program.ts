@@ -18,6 +18,7 @@ import { restoreCommand } from './commands/restore.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
 import { tablesCommand } from './commands/tables.js'
+import { undoCommand } from './commands/undo.js'
 import { vacuumCommand } from './commands/vacuum.js'
 import { createContext, type Run } from './context.js'
 import { EXIT, type ExitCode, failureOf, formatFailure } from './exit.js'
@@ -37,6 +38,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   optimizeCommand,
   vacuumCommand,
   restoreCommand,
+  undoCommand,
   checkpointCommand,
   fsckCommand,
   cloneCommand,

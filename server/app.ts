@@ -14,6 +14,7 @@ import { queriesRoute } from './queries-route.js'
 import { rowsRoute } from './rows-route.js'
 import { sqlRoute } from './sql-route.js'
 import { tablesRoute } from './tables-route.js'
+import { undoRoute } from './undo-route.js'
 import { answerUnknownRoutes } from './unknown-route.js'
 
 /** How long a whole request may take to come in: uploads over slow lines do. */
@@ -57,6 +58,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   queriesRoute(app, context)
   tablesRoute(app, context)
   optimizeRoute(app, context)
+  undoRoute(app, context)
   maintenanceRoutes(app, context)
   await app.register(rowsRoute, context)
   return app

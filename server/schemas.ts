@@ -156,6 +156,38 @@ export const restoreAnswer = object({
   elapsedMs: { type: 'number' },
 })
 
+const proof = object({
+  'holds?': { ...truth, description: 'Absent where the files in which the rows came were vacuumed.' },
+  rowsTaken: { ...whole, description: 'Rows that go, as the new version has it.' },
+  hashTaken: { ...text, description: 'The sum of their hashes, in any order; 16 hexadecimal digits.' },
+  'rowsWritten?': { ...whole, description: 'The same rows in the files in which they first came.' },
+  'hashWritten?': text,
+  'missing?': { ...text, description: 'A file in which rows came that was vacuumed.' },
+  'table?': object({ rowsBefore: whole, hashBefore: text, rowsAfter: whole, hashAfter: text }),
+})
+
+export const undoAnswer = object({
+  version: whole,
+  dryRun: truth,
+  versions: object({ from: whole, to: whole }),
+  'rowsDeleted?': { ...whole, description: 'Of a dry run, the rows that would go.' },
+  rowsRestored: { ...whole, description: 'Rows that came back, of an undo that was taken back.' },
+  'rowsAdded?': { ...whole, description: 'What the commits added in all; absent where their files were vacuumed.' },
+  'rowsGone?': { ...whole, description: 'Rows of those commits that were gone before.' },
+  rowsChanged: { ...whole, description: 'Rows of those commits that later ones changed.' },
+  changedBy: list(object({ version: whole, rows: whole, 'operation?': text })),
+  examples: { ...list(text), description: 'Some of the changed rows, as JSON.' },
+  files: list(object({ file: text, rows: whole, 'rowsLeft?': whole })),
+  rowsUpdated: whole,
+  filesAdded: whole,
+  filesRemoved: whole,
+  filesMarked: whole,
+  bytesAdded: whole,
+  attempts: whole,
+  'proof?': proof,
+  elapsedMs: { type: 'number' },
+})
+
 export const vacuumAnswer = object({
   filesDeleted: { ...whole, description: 'Of a dry run, the files that would be.' },
   bytesDeleted: whole,

@@ -33,6 +33,7 @@ import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
+import { undoStatement } from './undo.js'
 import { checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
 
 /** What statements do to a catalog. */
@@ -216,6 +217,8 @@ export async function runStatement(
         bytes_removed: ['BIGINT', result.bytesRemoved],
       })
     }
+    case 'undo':
+      return undoStatement(host, await changedTable(host, statement), statement, options)
     case 'checkpoint': {
       const { version, size, sizeInBytes } = await checkpoint(await existing(host, statement.table), { signal })
       return one(host, { version: ['BIGINT', version], actions: ['BIGINT', size], bytes: ['BIGINT', sizeInBytes] })

@@ -51,6 +51,8 @@ import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.j
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
 import { givenSelector, TableSnapshot, versionSelector } from './table-snapshot.js'
+import { undoIn } from './undo.js'
+import type { UndoOptions, UndoResult } from './undo-options.js'
 import { fileCondition } from './where.js'
 
 export interface IngestOptions {
@@ -314,6 +316,18 @@ export class Table {
     const startedAtMs = this.delta.deps.clock.now()
     const result = await restore(this.delta, givenSelector(asOf), { signal: options.signal })
     return { ...result, elapsedMs: this.delta.deps.clock.now() - startedAtMs }
+  }
+
+  /**
+   * Takes back what some commits added: their rows that are still there go, wherever they have moved since, in one commit, once
+   * it is proven that those are the rows that were written. Of a version that is an undo itself, its rows come back.
+   *
+   * @throws {DeltaError} `ROWS_NOT_TRACKED` for a table, or versions of it, without `delta.enableRowTracking`;
+   * `VERSION_NOT_FOUND` when the log no longer holds them; `PROOF_FAILED`, after which nothing has changed; `SQL_INVALID`,
+   * `TABLE_APPEND_ONLY`, `COMMIT_CONFLICT` when others kept changing the same rows.
+   */
+  async undo(options: UndoOptions): Promise<UndoResult> {
+    return undoIn(this.host, { table: this.delta, name: this.name }, options)
   }
 
   /** Writes the newest version's state beside the log. Writers do so by themselves every `delta.checkpointInterval` versions. */

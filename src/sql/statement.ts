@@ -19,7 +19,9 @@ import {
   readOptimize,
   readReorg,
   readRestore,
+  readUndo,
   readVacuum,
+  type Undo,
   type Vacuum,
 } from './statements/maintenance.js'
 import { type Merge, readMerge } from './statements/merge.js'
@@ -47,6 +49,7 @@ export type Statement =
   | Reorg
   | Vacuum
   | Restore
+  | Undo
   | Fsck
   | Checkpoint
   | Generate
@@ -101,6 +104,7 @@ const READERS: Readonly<Record<string, (cursor: Cursor) => Statement>> = {
   reorg: readReorg,
   vacuum: readVacuum,
   restore: readRestore,
+  undo: readUndo,
   fsck: readFsck,
   generate: readGenerate,
 }

@@ -110,7 +110,7 @@ export class Snapshot {
   }
 
   /** Whether a data file lies outside of the table's own folder, as those of a clone do. */
-  isOutside(file: SnapshotFile): boolean {
+  isOutside(file: Pick<SnapshotFile, 'file'>): boolean {
     return outsidePath(this.deps.store, file.file) !== undefined
   }
 

@@ -148,6 +148,21 @@ describe('the commands on a table', () => {
     )
   })
 
+  it('undo takes back what a commit added, with proof, and brings it back', async () => {
+    const create = "CREATE TABLE kept (n BIGINT) TBLPROPERTIES ('delta.enableRowTracking' = 'true')"
+    await cli.run(['sql', `${create}; INSERT INTO kept VALUES (1), (2); INSERT INTO kept VALUES (3), (4); OPTIMIZE kept`])
+    const dry = await cli.run(['undo', 'kept', '--versions', '2', '--dry-run'])
+    expect(dry.stdout).toMatch(/^\S+\.parquet {2}2 rows\n2 rows of the 2 that version 2 added would go, from 1 file\n$/)
+    expect((await cli.run(['undo', 'kept', '--versions', '1..2', '--where', 'n = 3', '--proof', 'table'])).stdout).toMatch(
+      /^version 4: 1 row of the 4 that versions 1 to 2 added went, from 1 file\nproof: 1 row (\w{16}) in the commit, 1 \1 as they were written: the same\nthe table: 4 rows \w{16} before, 3 \w{16} after: /,
+    )
+    expect(JSON.parse((await cli.run(['undo', 'kept', '--versions', '4', '-o', 'json'])).stdout)).toMatchObject({
+      rowsRestored: 1,
+    })
+    expect((await cli.run(['undo', 'kept', '--versions', '2..1'])).code).toBe(2)
+    expect((await cli.run(['undo', 'seen', '--versions', '1'])).code).toBe(3)
+  })
+
   it('vacuum lists and deletes what no kept version needs', async () => {
     expect(await cli.run(['vacuum', 'seen', '--retain', '1ms'])).toMatchObject({
       code: 2,

@@ -34,6 +34,7 @@ describe('/openapi.json', () => {
     '/v1/tables/{table}/optimize': ['post'],
     '/v1/tables/{table}/restore': ['post'],
     '/v1/tables/{table}/rows': ['post'],
+    '/v1/tables/{table}/undo': ['post'],
     '/v1/tables/{table}/vacuum': ['post'],
   }
 

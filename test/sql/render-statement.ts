@@ -115,6 +115,13 @@ export function renderStatement(statement: Statement): string {
       )
     case 'restore':
       return `RESTORE TABLE ${name(s.table)} TO ${asOf(s.asOf)}`
+    case 'undo':
+      return words(
+        `UNDO TABLE ${name(s.table)} VERSIONS ${s.versions.from} TO ${s.versions.to}`,
+        s.where !== undefined && `WHERE ${s.where}`,
+        s.changed === 'remove' && 'REMOVE CHANGED',
+        s.dryRun && 'DRY RUN',
+      )
     case 'fsck':
       return words(`FSCK REPAIR TABLE ${name(s.table)}`, s.dryRun && 'DRY RUN')
     case 'checkpoint':

@@ -138,6 +138,9 @@ describe('statements', () => {
       "RESTORE t TIMESTAMP AS OF now() - INTERVAL '1' HOUR",
       { asOf: { unit: 'timestamp', expression: "now() - INTERVAL '1' HOUR" } },
     ],
+    ['UNDO t VERSION 3', { kind: 'undo', table, versions: { from: 3, to: 3 }, where: undefined, changed: 'keep', dryRun: false }],
+    ['UNDO TABLE t VERSIONS 3 TO 5 WHERE dry = 1 DRY RUN', { versions: { from: 3, to: 5 }, where: 'dry = 1', dryRun: true }],
+    ['UNDO TABLE t VERSIONS 3 TO 5 REMOVE CHANGED', { where: undefined, changed: 'remove', dryRun: false }],
     ['FSCK REPAIR TABLE t DRY RUN', { kind: 'fsck', table, dryRun: true }],
     ['CHECKPOINT t', { kind: 'checkpoint', table }],
     [

@@ -213,6 +213,13 @@ const statement = fc.oneof(
     dryRun: fc.boolean(),
   }),
   of('restore', { table, asOf }),
+  of('undo', {
+    table,
+    versions: fc.record({ from: fc.nat(), to: fc.nat() }),
+    where: condition,
+    changed: fc.constantFrom('keep' as const, 'remove' as const),
+    dryRun: fc.boolean(),
+  }),
   of('fsck', { table, dryRun: fc.boolean() }),
   of('checkpoint', { table }),
   of('generate', { table, what: fc.constant('symlink_format_manifest') }),
@@ -244,7 +251,7 @@ const WORDS = (
   'create or replace table if not exists t ( ) , . a b = as select values insert into overwrite by name where partition update set delete from ' +
   'merge using on when matched then source target alter add drop rename column columns to change type comment default generated always ' +
   'identity start with increment constraint check tblproperties unset cluster none feature describe detail history show optimize zorder ' +
-  'reorg apply purge vacuum retain hours dry run restore version timestamp of 1 2.5 \'x\' "y" `z` $p ? * case end [ ] { } @ v3 copy convert ' +
+  'undo versions keep remove changed reorg apply purge vacuum retain hours dry run restore version timestamp of 1 2.5 \'x\' "y" `z` $p ? * case end [ ] { } @ v3 copy convert ' +
   'delta parquet table_changes fsck repair checkpoint generate for null first after location shallow deep clone is - ;'
 ).split(' ')
 
@@ -259,7 +266,7 @@ const orders = (text: string) => {
 
 it('a heap of words is a statement or an error that says so', () => {
   const heads = fc.constantFrom(
-    ...['create', 'replace', 'insert', 'update', 'merge', 'alter', 'delete', 'copy', 'describe', 'vacuum', 'restore'],
+    ...['create', 'replace', 'insert', 'update', 'merge', 'alter', 'delete', 'copy', 'describe', 'vacuum', 'restore', 'undo'],
   )
   const soup = fc.array(fc.constantFrom(...WORDS), { maxLength: 30 })
   fc.assert(

@@ -42,6 +42,7 @@ describe('the package', () => {
     expect(names.filter(Boolean).sort()).toMatchInlineSnapshot(`
       [
         "AddFile",
+        "ChangedSince",
         "ChangesOptions",
         "CheckStoreOptions",
         "Clock",
@@ -73,6 +74,12 @@ describe('the package', () => {
         "TableSnapshot",
         "Transaction",
         "TransactionOutcome",
+        "UndoOptions",
+        "UndoProof",
+        "UndoResult",
+        "UndoSummary",
+        "UndoneFile",
+        "VersionRange",
       ]
     `)
     expect([...index.matchAll(/export (?:type )?\* from '([^']*)'/g)].map(([, from]) => from)).toEqual([

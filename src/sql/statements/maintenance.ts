@@ -40,6 +40,16 @@ export interface Restore {
   readonly asOf: AsOfRef
 }
 
+/** `UNDO TABLE t VERSIONS a TO b`: takes back what these commits added. */
+export interface Undo {
+  readonly kind: 'undo'
+  readonly table: TableName
+  readonly versions: { readonly from: number; readonly to: number }
+  readonly where: string | undefined
+  readonly changed: 'keep' | 'remove'
+  readonly dryRun: boolean
+}
+
 /** `FSCK REPAIR TABLE t`: drops references to files that are missing. */
 export interface Fsck {
   readonly kind: 'fsck'
@@ -118,6 +128,31 @@ export function readRestore(cursor: Cursor): Restore {
   if (!asOf) throw cursor.unexpected('VERSION AS OF or TIMESTAMP AS OF')
   cursor.end()
   return { kind: 'restore', table, asOf }
+}
+
+/** Behind UNDO. */
+export function readUndo(cursor: Cursor): Undo {
+  cursor.accept('table')
+  const table = readTableName(cursor)
+  const isOne = cursor.accept('version')
+  if (!isOne) cursor.expect('versions')
+  const from = cursor.number('a version')
+  const to = !isOne && cursor.accept('to') ? cursor.number('a version') : from
+  const where = cursor.accept('where') ? cursor.textUntil('a condition', () => isAtUndoClause(cursor)) : undefined
+  let changed: Undo['changed'] = 'keep'
+  let dryRun = false
+  while (!cursor.done) {
+    if (cursor.accept('dry', 'run')) dryRun = true
+    else if (cursor.accept('remove', 'changed')) changed = 'remove'
+    else if (!cursor.accept('keep', 'changed')) throw cursor.unexpected('WHERE, KEEP CHANGED, REMOVE CHANGED or DRY RUN')
+  }
+  return { kind: 'undo', table, versions: { from, to }, where, changed, dryRun }
+}
+
+function isAtUndoClause(cursor: Cursor): boolean {
+  return cursor.isAt('dry')
+    ? cursor.peek(1)?.value === 'run'
+    : cursor.isAt('keep', 'remove') && cursor.peek(1)?.value === 'changed'
 }
 
 /** Behind FSCK. */

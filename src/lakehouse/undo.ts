@@ -1,0 +1,93 @@
+import { DeltaError } from '../base/errors.js'
+import { addedRows } from '../ops/added-rows.js'
+import { redoRows, undoneBy } from '../ops/redo.js'
+import { commitsToUndo, type UndoOutcome, undoRows, type VersionRange } from '../ops/undo.js'
+import type { Undo } from '../sql/statements/maintenance.js'
+import type { Snapshot } from '../table/snapshot.js'
+import { type ChangedTable, settled } from './change-rows.js'
+import type { SqlOptions } from './options.js'
+import type { RunContext } from './query-runner.js'
+import { one } from './relations.js'
+import type { QueryResult } from './result.js'
+import { readyRows } from './row-query.js'
+import type { TableHost } from './table-host.js'
+import type { UndoOptions, UndoResult } from './undo-options.js'
+
+/**
+ * Takes back what some commits added, or an undo.
+ *
+ * @throws {DeltaError} as `Table.undo`.
+ */
+export async function undoIn(context: RunContext, changed: ChangedTable, options: UndoOptions): Promise<UndoResult> {
+  const { table } = changed
+  const { signal } = options
+  const versions = rangeOf(options.versions)
+  const commits = await commitsToUndo(table, versions, signal)
+  const [first] = commits
+  const undone = first && versions.from === versions.to ? undoneBy(first) : undefined
+  if (first && undone) {
+    if (options.where !== undefined)
+      throw new DeltaError('ARGUMENT_INVALID', 'an undo is taken back as a whole: no condition', { version: first.version })
+    const added = addedRows(await commitsToUndo(table, undone, signal))
+    const request = { added, dryRun: options.dryRun ?? false, signal }
+    return settled(context, table, signal, (snapshot) => redoRows(table, context.engines.source, snapshot, first, request))
+  }
+  const added = addedRows(commits)
+  return settled(context, table, signal, (snapshot) => undo(context, changed, snapshot, added, options))
+}
+
+/** UNDO as a statement. */
+export async function undoStatement(
+  host: TableHost,
+  changed: ChangedTable,
+  { versions, where, changed: whatChanged, dryRun }: Undo,
+  { params, signal, onProgress }: SqlOptions,
+): Promise<QueryResult> {
+  const result = await undoIn(host, changed, { versions, where, changed: whatChanged, dryRun, params, signal, onProgress })
+  return one(host, {
+    rows_deleted: ['BIGINT', result.rowsDeleted],
+    rows_restored: ['BIGINT', result.rowsRestored],
+    rows_added: ['BIGINT', result.rowsAdded ?? null],
+    rows_gone: ['BIGINT', result.rowsGone ?? null],
+    rows_changed: ['BIGINT', result.rowsChanged],
+    version: ['BIGINT', result.version],
+    files_added: ['BIGINT', result.filesAdded],
+    files_removed: ['BIGINT', result.filesRemoved],
+    files_marked: ['BIGINT', result.filesMarked],
+    proven: ['BOOLEAN', result.proof?.holds ?? null],
+    hash_taken: ['VARCHAR', result.proof?.hashTaken ?? null],
+    hash_written: ['VARCHAR', result.proof?.hashWritten ?? null],
+  })
+}
+
+async function undo(
+  context: RunContext,
+  { table, ...named }: ChangedTable,
+  snapshot: Snapshot,
+  added: ReturnType<typeof addedRows>,
+  { where, params, changed = 'keep', dryRun = false, proof, signal, onProgress }: UndoOptions,
+): Promise<UndoOutcome> {
+  const request = {
+    added,
+    changed,
+    dryRun,
+    provesTable: proof === 'table',
+    signal,
+    onProgress: (done: number, total: number) => onProgress?.({ phase: 'undo', done, total, unit: 'files' }),
+  }
+  const { source } = context.engines
+  if (where === undefined) return undoRows(table, source, snapshot, { ...request, where: undefined })
+  // With a column of its own, each row is found, and never a whole file by its partition.
+  const columns = [{ name: '__wanted', expression: 'true' }]
+  const ready = await readyRows(context, table, snapshot, { ...named, where, columns, params, signal })
+  try {
+    const { query, readsWhole } = ready
+    return await undoRows(table, source, snapshot, { ...request, where: { query, readsWhole, text: where } })
+  } finally {
+    ready.release(false)
+  }
+}
+
+function rangeOf(versions: UndoOptions['versions']): VersionRange {
+  return typeof versions === 'number' ? { from: versions, to: versions } : versions
+}
