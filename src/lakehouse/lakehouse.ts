@@ -101,9 +101,9 @@ export class Lakehouse {
     }
   }
 
-  /** @internal */
-  static async open(store: ObjectStore, options: LakehouseOptions): Promise<Lakehouse> {
-    return new Lakehouse(store, options, await Engines.open(store, options), options.clock ?? systemClock)
+  /** @internal @param engines opened already; closing the lakehouse closes them. */
+  static async open(store: ObjectStore, options: LakehouseOptions, engines?: Engines): Promise<Lakehouse> {
+    return new Lakehouse(store, options, engines ?? (await Engines.open(store, options)), options.clock ?? systemClock)
   }
 
   get uri(): string {
