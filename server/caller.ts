@@ -1,6 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { DeltaError } from '../src/index.js'
 
+/** A query that is interrupted mostly ends in a few milliseconds. */
+const PATIENCE_MS = 1000
+
 /**
  * Whoever waits for an answer. `signal` aborts when he leaves before the answer is complete, or when the work for it takes too
  * long.
@@ -9,6 +12,7 @@ export class Caller {
   readonly #abort = new AbortController()
   readonly #workMsMax: number
   #workedMs = 0
+  #settled: Promise<unknown> = Promise.resolve()
 
   constructor(workMsMax = Number.POSITIVE_INFINITY) {
     this.#workMsMax = workMsMax
@@ -31,17 +35,38 @@ export class Caller {
     this.#abort.abort(new DeltaError('CANCELLED', why))
   }
 
-  /** Does a part of the work; the time between parts is the caller's own. Rejects with the signal's reason once that has aborted. */
-  async waitsFor<T>(work: () => Promise<T>): Promise<T> {
+  /** Resolves when no part of the work is under way any more. */
+  async settled(): Promise<void> {
+    await this.#settled
+  }
+
+  /**
+   * Does a part of the work; the time between parts is the caller's own. Rejects with the signal's reason once that has aborted:
+   * when the work has ended, or at most a little later, for there is work that cannot be interrupted. That goes on by itself.
+   */
+  async waitsFor<T>(begin: () => Promise<T>): Promise<T> {
     const startedAtMs = performance.now()
     const leftMs = this.#workMsMax - this.#workedMs
     const timer = Number.isFinite(leftMs) ? setTimeout(() => this.#timeOut(), Math.max(0, leftMs)) : undefined
+    let giveUp: NodeJS.Timeout | undefined
+    let onAbort = () => {}
     try {
-      return await work()
+      const work = begin()
+      this.#settled = Promise.allSettled([this.#settled, work])
+      const givenUp = new Promise<never>((_, reject) => {
+        onAbort = () => {
+          giveUp = setTimeout(() => reject(this.signal.reason as Error), PATIENCE_MS)
+        }
+        this.signal.addEventListener('abort', onAbort, { once: true })
+        if (this.signal.aborted) onAbort()
+      })
+      return await Promise.race([work, givenUp])
     } catch (error) {
       throw this.signal.aborted ? this.signal.reason : error
     } finally {
       clearTimeout(timer)
+      clearTimeout(giveUp)
+      this.signal.removeEventListener('abort', onAbort)
       this.#workedMs += performance.now() - startedAtMs
     }
   }

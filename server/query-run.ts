@@ -48,19 +48,21 @@ export async function runInTurn(
 }
 
 async function start(caller: Caller, format: AnswerFormat, query: Query, release: Release): Promise<QueryRun> {
-  let result: QueryResult | undefined
+  let running: Promise<QueryResult> | undefined
+  let rows: Bytes | undefined
+  const close = async () => {
+    await caller.settled()
+    const result = await running?.catch(() => undefined)
+    await Promise.allSettled([result?.close(), rows?.return()])
+    release()
+  }
   try {
-    result = await caller.waitsFor(() => query({ signal: caller.signal }))
-    const rows = result.bytes(format, { maxRows: TABLE_ROWS_MAX })
+    const result = await caller.waitsFor(() => (running = query({ signal: caller.signal })))
+    rows = result.bytes(format, { maxRows: TABLE_ROWS_MAX })
     const bytes = await started(rows, CHUNKS_AHEAD[format] ?? 1, caller)
-    const close = async () => {
-      await Promise.allSettled([result?.close(), rows.return()])
-      release()
-    }
     return { result, bytes, close }
   } catch (error) {
-    await result?.close()
-    release()
+    void close()
     throw error
   }
 }

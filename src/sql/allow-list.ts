@@ -111,11 +111,13 @@ function namesBelow(
   defined: ReadonlySet<string>,
   visit: (value: unknown, defined: ReadonlySet<string>) => void,
 ): ReadonlySet<string> {
-  const names = new Set(defined)
-  if (node['type'] === 'RECURSIVE_CTE_NODE') names.add(text(node['cte_name']).toLowerCase())
   const clause = node['cte_map'] as { readonly map: readonly { readonly key: string; readonly value: unknown }[] } | undefined
+  const recursive = node['type'] === 'RECURSIVE_CTE_NODE' ? text(node['cte_name']).toLowerCase() : undefined
+  if (recursive === undefined && !clause?.map.length) return defined
+  const names = new Set(defined)
+  if (recursive !== undefined) names.add(recursive)
   for (const { key, value } of clause?.map ?? []) {
-    visit(value, new Set(names))
+    visit(value, names)
     names.add(key.toLowerCase())
   }
   return names

@@ -8,11 +8,15 @@ export class Cursor {
   private readonly marks: readonly Token[]
   private index = 0
 
-  /** @param marks the `?` of the statement, in order: one has its number where others are elsewhere in the statement. */
-  constructor(text: string, tokens: readonly Token[], marks: readonly Token[] = []) {
+  /**
+   * @param marks the `?` of the statement, in order: one has its number where others are elsewhere in the statement.
+   * @param from the first token to read: tokens are never copied, of which a statement may have very many.
+   */
+  constructor(text: string, tokens: readonly Token[], marks: readonly Token[] = [], from = 0) {
     this.text = text
     this.tokens = tokens
     this.marks = marks
+    this.index = from
   }
 
   get done(): boolean {

@@ -46,7 +46,8 @@ export function readQuery(text: string): QueryText {
   const cuts: { readonly start: number; readonly endExclusive: number; readonly replacement: string }[] = []
   const travels: TravelRef[] = []
   const changes: ChangesRef[] = []
-  const names: string[] = []
+  /** Each parameter's number, by its name. */
+  const names = new Map<string, number>()
   const markers = unusedPrefix(text, '__travel_')
   const changesMarkers = unusedPrefix(text, '__changes_')
   let positional = 0
@@ -79,8 +80,9 @@ export function readQuery(text: string): QueryText {
       while ((tokens[i + 1]?.start ?? Number.POSITIVE_INFINITY) < travel.endExclusive) i++
     } else if (token.kind === 'parameter') {
       const name = nameOfParameter(token)
-      if (!names.includes(name)) names.push(name)
-      cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: `$${names.indexOf(name) + 1}` })
+      const number = names.get(name) ?? names.size + 1
+      names.set(name, number)
+      cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: `$${number}` })
     } else if (token.kind === 'quoted' && token.text.startsWith('`')) {
       cuts.push({ start: token.start, endExclusive: token.endExclusive, replacement: ident(token.value) })
     }
@@ -92,7 +94,7 @@ export function readQuery(text: string): QueryText {
     out += text.slice(at, cut.start) + cut.replacement
     at = cut.endExclusive
   }
-  return { text: out + text.slice(at), travels, changes, parameters: names }
+  return { text: out + text.slice(at), travels, changes, parameters: [...names.keys()] }
 }
 
 /** Names beginning with it are no part of the text. */
@@ -117,7 +119,7 @@ interface Travel extends Pick<TravelRef, 'unit' | 'expression'> {
 
 /** What follows a table's name when it asks for a version. */
 function travelAfter(text: string, tokens: readonly Token[], at: number): Travel | undefined {
-  const cursor = new Cursor(text, tokens.slice(at + 1))
+  const cursor = new Cursor(text, tokens, [], at + 1)
   const name = tokens[at]
   const next = cursor.peek()
   if (

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
+import { checkCopies } from './copies.js'
 import { mark } from './cursor.js'
 
 /** A node of DuckDB's parsed statement, as `json_serialize_sql` gives it. */
@@ -10,7 +11,7 @@ export interface SyntaxNode {
 /**
  * Parses one query. Whole numbers beyond 15 digits are kept as text, so that none loses digits (see `digitsOf`).
  *
- * @throws {DeltaError} `SQL_INVALID` with the position marked; `SQL_FORBIDDEN` for what is not one query.
+ * @throws {DeltaError} `SQL_INVALID` with the position marked; `SQL_FORBIDDEN` for what is not one query, or too much of one.
  */
 export async function parseQuery(database: Database, text: string): Promise<SyntaxNode> {
   const [row] = await database.rows<{ tree: string }>('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree', {
@@ -36,6 +37,7 @@ export async function parseQuery(database: Database, text: string): Promise<Synt
     )
   }
   if (tree.statements?.length !== 1) throw new DeltaError('SQL_FORBIDDEN', 'only one query is allowed here')
+  checkCopies(text, tree)
   return tree as unknown as SyntaxNode
 }
 

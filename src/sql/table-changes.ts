@@ -24,7 +24,7 @@ export function readTableChanges(text: string, tokens: readonly Token[], at: num
   const token = tokens[at]
   const isCall = (token?.kind === 'word' || token?.kind === 'quoted') && FUNCTIONS.includes(token.value.toLowerCase())
   const before = tokens[at - 1]
-  const cursor = new Cursor(text, tokens.slice(at + 1))
+  const cursor = new Cursor(text, tokens, [], at + 1)
   if (!token || !isCall || (before?.kind === 'symbol' && before.value === '.') || !cursor.accept('(')) return undefined
   const named = cursor.string('the name of a table in quotes')
   const table = token.value.toLowerCase() === 'table_changes' ? tableNamed(named) : { location: named }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServerOptions } from '../../server/options.js'
 import { startServer } from '../../server/server.js'
-import { type Lakehouse, openLakehouse } from '../../src/index.js'
+import { type Lakehouse, type LakehouseOptions, openLakehouse } from '../../src/index.js'
 
 export type Body = string | Uint8Array
 
@@ -22,9 +22,9 @@ export interface LakeServer extends AsyncDisposable {
 }
 
 /** A server of its own, on a lake of its own on disk. */
-export async function serveLake(options: ServerOptions = {}): Promise<LakeServer> {
+export async function serveLake(options: ServerOptions = {}, lakeOptions: LakehouseOptions = {}): Promise<LakeServer> {
   const folder = await mkdtemp(join(tmpdir(), 'deltaic-server-'))
-  const lake = await openLakehouse(join(folder, 'lake'), { locations: false })
+  const lake = await openLakehouse(join(folder, 'lake'), { locations: false, ...lakeOptions })
   const server = await startServer(lake, { port: 0, ...options })
   const post = (path: string, body: Body, headers: Record<string, string> = {}) =>
     fetch(server.url + path, { method: 'POST', body, headers })
