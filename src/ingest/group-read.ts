@@ -21,6 +21,7 @@ import {
   plainText,
   stageParts,
 } from './parts.js'
+import { givenFields, provenanceOf } from './provenance.js'
 import { RegularLines } from './regular-lines.js'
 import type { RejectedLine } from './staging.js'
 
@@ -91,7 +92,9 @@ export async function readGroup(
 ): Promise<Prepared> {
   const files: string[] = []
   try {
-    const fields = await inputFields(connection, snapshot.schema)
+    const provenance = provenanceOf(snapshot, deps.clock.now())
+    const isTold = provenance.columns.length > 0
+    const fields = givenFields(await inputFields(connection, snapshot.schema), provenance)
     const lines = linesLike(fresh, fields, options.lines)
     const bodies = fresh.map((waiting) => {
       const { body, format } = waiting.request
@@ -100,9 +103,13 @@ export async function readGroup(
     })
     const parts: Part<Waiting>[] = []
     for (const merged of mergeBodies(bodies)) parts.push(await spooled(deps, merged, files))
-    const direct = await readDirectly(deps, connection, snapshot, parts, options.onRead)
+    const direct = isTold ? undefined : await readDirectly(deps, connection, snapshot, parts, options.onRead)
     if (direct) return { ...direct, lines }
-    const staged = await stageParts(connection, deps.spool, parts, fields)
+    const sources = {
+      columns: provenance.columns,
+      valuesOf: ({ request }: Waiting) => provenance.valuesOf(request.batch),
+    }
+    const staged = await stageParts(connection, deps.spool, parts, fields, isTold ? sources : undefined)
     try {
       for (const { owner, error } of staged.failed) owner.reject(error)
       const taken: OwnedRows<Waiting>[] = []

@@ -11,7 +11,8 @@ import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
 import { type Input, meterLines, readerFor } from './input.js'
-import { type RejectedLine, type StagedRows, stageRows } from './staging.js'
+import { givenFields, type Provenance, provenanceOf } from './provenance.js'
+import { type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
   readonly onError: 'fail' | 'reject'
@@ -45,13 +46,14 @@ export interface LoadResult {
 export async function loadInput(table: DeltaTable, input: Input, options: LoadOptions): Promise<LoadResult> {
   const { snapshot } = await table.transaction(undefined, { signal: options.signal })
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
-    const direct = await loadDirectly(table, snapshot, connection, input, options)
+    const provenance = provenanceOf(snapshot, table.deps.clock.now())
+    const direct = provenance.columns.length > 0 ? undefined : await loadDirectly(table, snapshot, connection, input, options)
     if (direct) return direct
-    const fields = await inputFields(connection, snapshot.schema)
+    const fields = givenFields(await inputFields(connection, snapshot.schema), provenance)
     const reader = readerFor(input, fields)
     const staged = await stageRows(connection, reader, fields, input.format, options.signal)
     try {
-      return await commitStaged(table, snapshot, connection, staged, reader.firstLine, options)
+      return await commitStaged(table, snapshot, connection, staged, reader.firstLine, provenance, options)
     } finally {
       await staged.drop()
     }
@@ -66,11 +68,15 @@ export async function stageInput(
   options: Pick<StageOptions, 'signal' | 'rules'> = {},
 ): Promise<StagedFiles> {
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
-    const fields = await inputFields(connection, snapshot.schema)
+    const provenance = provenanceOf(snapshot, table.deps.clock.now())
+    const fields = givenFields(await inputFields(connection, snapshot.schema), provenance)
     const staged = await stageRows(connection, readerFor(input, fields), fields, input.format, options.signal)
     try {
       if (staged.rejects.length > 0) throw rowsInvalid(staged.rejects)
-      return await stageFiles(table.deps, connection, staged.select(), snapshot, { ...options, identityMarks: new Map() })
+      return await stageFiles(table.deps, connection, staged.select([], rowSources(provenance, undefined)), snapshot, {
+        ...options,
+        identityMarks: new Map(),
+      })
     } finally {
       await staged.drop()
     }
@@ -106,6 +112,7 @@ async function commitStaged(
   connection: Connection,
   staged: StagedRows,
   firstLine: number,
+  provenance: Provenance,
   options: LoadOptions,
 ): Promise<LoadResult> {
   if (staged.rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(staged.rejects)
@@ -135,7 +142,10 @@ async function commitStaged(
       const rejected = staged.rejectedIn(range)
       const { signal } = options
       const stage = (base: Snapshot) =>
-        stageFiles(table.deps, connection, staged.selectRange(range), base, { signal, identityMarks: new Map() })
+        stageFiles(table.deps, connection, staged.selectRange(range, rowSources(provenance, batch)), base, {
+          signal,
+          identityMarks: new Map(),
+        })
       done = await commitRows(table, snapshot, stage, batch && { ...batch, rejected }, { signal })
     }
     result = {
@@ -151,6 +161,10 @@ async function commitStaged(
     options.onProgress?.(Math.min(start + step, staged.places), staged.places)
   }
   return result
+}
+
+function rowSources({ columns, valuesOf }: Provenance, batch: BatchId | undefined): RowSources | undefined {
+  return columns.length === 0 ? undefined : { columns, from: [{ start: 0, values: valuesOf(batch) }] }
 }
 
 /** What became of one commit's rows. */

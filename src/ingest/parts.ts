@@ -8,7 +8,7 @@ import type { InputFormat } from './formats.js'
 import { openInput, readerFor } from './input.js'
 import { LineMeter } from './line-meter.js'
 import type { RegularLines } from './regular-lines.js'
-import { type LineRange, type RejectedLine, type StagedRows, stageRows } from './staging.js'
+import { type LineRange, type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
 /** A file in which the lines of several owners follow each other. */
 export interface Part<Owner> {
@@ -127,6 +127,12 @@ export interface OwnedRows<Owner> {
   leaveOut(): void
 }
 
+/** Columns that rows have beside what their lines say. */
+export interface OwnerSources<Owner> {
+  readonly columns: readonly string[]
+  valuesOf(owner: Owner): readonly string[]
+}
+
 export interface StagedParts<Owner> {
   readonly owned: readonly OwnedRows<Owner>[]
   /** Owners whose data could not be read at all. */
@@ -142,13 +148,20 @@ export async function stageParts<Owner>(
   spool: Spool,
   parts: readonly Part<Owner>[],
   fields: readonly InputField[],
+  sources?: OwnerSources<Owner>,
 ): Promise<StagedParts<Owner>> {
   const owned: OwnedRows<Owner>[] = []
   const failed: { owner: Owner; error: unknown }[] = []
-  const staged: { rows: StagedRows; without: LineRange[]; owners: number }[] = []
+  const staged: { rows: StagedRows; without: LineRange[]; owners: number; sources: RowSources | undefined }[] = []
   const stage = async (part: Part<Owner>): Promise<void> => {
     const rows = await readPart(session, spool, part, fields)
-    const entry = { rows, without: [] as LineRange[], owners: part.owners.length }
+    const from = part.owners.map(({ owner, lines }) => ({ start: lines.start, values: sources?.valuesOf(owner) ?? [] }))
+    const entry = {
+      rows,
+      without: [] as LineRange[],
+      owners: part.owners.length,
+      sources: sources && { columns: sources.columns, from },
+    }
     staged.push(entry)
     for (const { owner, lines } of part.owners) {
       const rejects = rows.rejects.filter(({ line }) => line >= lines.start && line < lines.endExclusive)
@@ -159,7 +172,7 @@ export async function stageParts<Owner>(
           ...reject,
           line: lines.start > 1 ? reject.line - lines.start + 1 : reject.line,
         })),
-        select: () => (part.owners.length === 1 ? rows.select() : rows.selectRange(lines)),
+        select: () => (part.owners.length === 1 ? rows.select([], entry.sources) : rows.selectRange(lines, entry.sources)),
         leaveOut: () => void entry.without.push(lines),
       })
     }
@@ -179,7 +192,9 @@ export async function stageParts<Owner>(
     failed,
     select: () => {
       const kept = staged.filter(({ rows, without, owners }) => rows.lines > rows.rejects.length && without.length < owners)
-      return kept.length === 0 ? undefined : kept.map(({ rows, without }) => rows.select(without)).join(' UNION ALL ')
+      return kept.length === 0
+        ? undefined
+        : kept.map(({ rows, without, sources: own }) => rows.select(without, own)).join(' UNION ALL ')
     },
     drop: async () => {
       for (const { rows } of staged) await rows.drop()

@@ -21,6 +21,13 @@ export interface LineRange {
   readonly endExclusive: number
 }
 
+/** Columns that rows have beside what their lines say, and their values, in the engine's SQL, from a line on. */
+export interface RowSources {
+  readonly columns: readonly string[]
+  /** Ascending; the first one is not behind the first row. */
+  readonly from: readonly { readonly start: number; readonly values: readonly string[] }[]
+}
+
 /** Rows that were read and checked, held in the engine until they are written. */
 export interface StagedRows {
   /** All lines. */
@@ -32,9 +39,9 @@ export interface StagedRows {
   /** How many of some lines were rejected. */
   rejectedIn(range: LineRange): number
   /** A query of the rows, but those of lines in `without`. */
-  select(without?: readonly LineRange[]): string
+  select(without?: readonly LineRange[], sources?: RowSources): string
   /** A query of the rows of some lines. */
-  selectRange(range: LineRange): string
+  selectRange(range: LineRange, sources?: RowSources): string
   drop(): Promise<void>
 }
 
@@ -82,10 +89,11 @@ export async function stageRows(
       await session.run(`CREATE TEMP TABLE ${second} AS ${again}`, { signal })
     }
     const rejected = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
-    const rows = (condition: string) => {
+    const rows = (condition: string, sources?: RowSources) => {
       const firstRows = `SELECT rowid AS place, r FROM ${first}`
       const all = odd > 0 ? `${firstRows} WHERE r IS NOT NULL UNION ALL SELECT place, r FROM ${second}` : firstRows
-      return `SELECT r.* FROM (${all}) WHERE r IS NOT NULL${condition}`
+      const kept = `FROM (${all}) WHERE r IS NOT NULL${condition}`
+      return sources ? withSources(`SELECT place, r ${kept}`, sources, reader.firstLine) : `SELECT r.* ${kept}`
     }
     const from = ({ start }: LineRange) => start - reader.firstLine
     const until = ({ endExclusive }: LineRange) => endExclusive - reader.firstLine
@@ -95,14 +103,27 @@ export async function stageRows(
       lines: counts.lines,
       rejects: rejected.map(({ reject }) => reject),
       rejectedIn: (range) => rejected.filter(({ place }) => place >= from(range) && place < until(range)).length,
-      select: (without = []) => rows(without.map((range) => ` AND NOT (${places(range)})`).join('')),
-      selectRange: (range) => rows(` AND ${places(range)}`),
+      select: (without = [], sources) => rows(without.map((range) => ` AND NOT (${places(range)})`).join(''), sources),
+      selectRange: (range, sources) => rows(` AND ${places(range)}`, sources),
       drop,
     }
   } catch (error) {
     await drop()
     throw error
   }
+}
+
+/** Rows by their places, each with the values of the last line before it, or at it, that has some. */
+function withSources(rows: string, { columns, from }: RowSources, firstLine: number): string {
+  const names = columns.map(ident)
+  const [only, ...others] = from
+  if (only && others.length === 0)
+    return `SELECT r.*, ${only.values.map((value, at) => `${value} AS ${names[at]}`).join(', ')} FROM (${rows})`
+  const values = from.map((one) => `(${[`${one.start - firstLine}::BIGINT`, ...one.values].join(', ')})`)
+  return (
+    `SELECT r.*, ${names.map((name) => `"__source".${name}`).join(', ')} FROM (${rows}) AS "__rows" ` +
+    `ASOF JOIN (VALUES ${values.join(', ')}) AS "__source"("__start", ${names.join(', ')}) ON "__rows".place >= "__source"."__start"`
+  )
 }
 
 /** Where every line is a row, which a count of NULLs tells, no text is looked at. */

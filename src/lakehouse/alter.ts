@@ -14,6 +14,8 @@ import { settingComment, settingProperties, unsettingProperties } from '../ops/a
 import { addingConstraint, droppingConstraint } from '../ops/alter-rules.js'
 import { droppingFeature } from '../ops/drop-feature.js'
 import { syncIdentity } from '../ops/sync-identity.js'
+import { giveRowIds, startsTracking } from '../ops/track-rows.js'
+import { canonicalProperties, checkNewProperties } from '../protocol/properties.js'
 import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { ColumnChange, TableChange } from '../sql/statements/alter.js'
@@ -34,7 +36,20 @@ export type OwnChange = Exclude<TableChange, { readonly kind: 'rename' }>
 export async function alter(host: TableHost, table: DeltaTable, change: OwnChange, options: StoreOptions): Promise<number> {
   const column = syncedColumn(change)
   if (column !== undefined) return (await syncIdentity(table, host.engines.source, column, options)).version
+  if (change.kind === 'setProperties') await beforeProperties(host, table, change.properties, options)
   return alterTable(table, host.engines.source, alterationOf(table, change), options)
+}
+
+/** Rows are tracked once each file has ids for them: that comes first. */
+async function beforeProperties(
+  host: TableHost,
+  table: DeltaTable,
+  properties: Readonly<Record<string, string>>,
+  options: StoreOptions,
+): Promise<void> {
+  const canonical = canonicalProperties(properties)
+  checkNewProperties(canonical)
+  if (startsTracking(await table.snapshot({}, options), canonical)) await giveRowIds(table, host.engines.source, options)
 }
 
 /** The column of SYNC IDENTITY, which looks at rows and changes a number, not the table's design. */
@@ -65,11 +80,11 @@ function alterationOf(table: DeltaTable, change: OwnChange): AlterationOf {
         return replacingColumns(snapshot, fields, newName)
       }
       case 'setProperties':
-        return settingProperties(snapshot, change.properties)
+        return settingProperties(snapshot, change.properties, table.deps.random)
       case 'unsetProperties':
         return unsettingProperties(snapshot, change.keys, change.ifExists)
       case 'setComment':
-        return settingComment(snapshot, change.comment)
+        return settingComment(snapshot, change.comment, table.deps.random)
       case 'addConstraint':
         return table.deps.database.use((connection) =>
           addingConstraint(connection, snapshot, change.constraint.name, change.constraint.check),

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { type Random, systemRandom } from '../base/random.js'
+import { materializedColumns } from '../ops/track-rows.js'
 import type { Action, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
 import { clusteringColumns, clusteringDomain } from '../protocol/clustering.js'
 import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, mappingMode } from '../protocol/column-mapping.js'
@@ -7,6 +8,7 @@ import { checkWritable } from '../protocol/features.js'
 import { identityMetadata, identityOf } from '../protocol/identity.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
+import { missingProvenance } from '../protocol/provenance.js'
 import { type DataType, field, findField, formatSchema, type StructField, type StructType } from '../protocol/schema.js'
 import { checkColumnNames } from '../protocol/schema-change.js'
 import { parseType } from '../protocol/type-text.js'
@@ -48,11 +50,11 @@ export interface CheckedDesign extends StageTarget {
  * @throws {DeltaError} `ARGUMENT_INVALID`, `TYPE_UNSUPPORTED`, `FEATURE_UNSUPPORTED`.
  */
 export function checkDesign(design: TableDesign, random: Random = systemRandom): CheckedDesign {
-  const { fields } = design
   const given = canonicalProperties(design.properties ?? {})
   checkNewProperties(given)
   const asked = splitRequest(given)
-  if (fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
+  const fields = [...design.fields, ...missingProvenance(design.fields, asked.configuration)]
+  if (design.fields.length === 0) throw new DeltaError('ARGUMENT_INVALID', 'a table has at least one column')
   const mode = (asked.configuration[MAPPING_MODE] ?? 'none').toLowerCase()
   const plain: StructType = { type: 'struct', fields }
   checkColumnNames(plain, mode === 'none' ? 'none' : 'name')
@@ -113,12 +115,7 @@ export async function createDeltaTable(
 export async function newMetadata(table: DeltaTable, design: CheckedDesign): Promise<Metadata> {
   const { clock, database, random } = table.deps
   await database.use((connection) => checkRules(connection, design.schema, design.properties))
-  const tracked = design.properties.rowTracking
-    ? {
-        'delta.rowTracking.materializedRowIdColumnName': `_row-id-col-${random.uuid()}`,
-        'delta.rowTracking.materializedRowCommitVersionColumnName': `_row-commit-version-col-${random.uuid()}`,
-      }
-    : {}
+  const tracked = design.properties.rowTracking ? materializedColumns(random) : {}
   return metadataOf({ ...design, configuration: { ...design.configuration, ...tracked } }, random.uuid(), clock.now())
 }
 

@@ -1,30 +1,36 @@
+import type { Random } from '../base/random.js'
 import { canonicalKey, canonicalProperties, checkNewProperties } from '../protocol/properties.js'
 import { splitRequest } from '../protocol/protocol-for.js'
-import { withMappingMode } from '../protocol/schema-metadata.js'
-import { isTrue } from '../protocol/table-features.js'
+import { missingProvenance } from '../protocol/provenance.js'
+import { addColumns } from '../protocol/schema-change.js'
+import { withMappingMode, withSchema } from '../protocol/schema-metadata.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type Alteration, refusedAlteration } from './alter.js'
-
-const ROW_TRACKING = 'delta.enableRowTracking'
+import { materializedColumns, startsTracking, TRACKED_SINCE } from './track-rows.js'
 
 /**
  * Gives a table properties, and `comment` its description. What they ask of the protocol comes along.
  *
  * @throws {DeltaError} as `checkNewProperties`; `SCHEMA_CHANGE_REFUSED` for one that files which are there could not live up to.
  */
-export function settingProperties(snapshot: Snapshot, given: Readonly<Record<string, string>>): Alteration {
+export function settingProperties(snapshot: Snapshot, given: Readonly<Record<string, string>>, random: Random): Alteration {
   const { comment, ...properties } = given
   const canonical = canonicalProperties(properties)
   checkNewProperties(canonical)
   const { configuration, request } = splitRequest(canonical)
-  checkRowTracking(snapshot, configuration)
   const { metadata } = snapshot
+  const tracking = startsTracking(snapshot, configuration) ? trackingProperties(snapshot, random) : {}
+  const columns = missingProvenance(snapshot.schema.fields, configuration).map((field) => ({ path: [field.name], field }))
+  const extended =
+    columns.length === 0
+      ? metadata
+      : withSchema(metadata, addColumns(snapshot.schema, columns), snapshot.mapping, () => `col-${random.uuid()}`)
   return {
     metadata: withMappingMode(
       {
-        ...metadata,
+        ...extended,
         ...(comment === undefined ? {} : { description: comment }),
-        configuration: { ...metadata.configuration, ...configuration },
+        configuration: { ...extended.configuration, ...configuration, ...tracking },
       },
       snapshot.mapping,
     ),
@@ -56,16 +62,14 @@ export function unsettingProperties(snapshot: Snapshot, given: readonly string[]
 }
 
 /** Sets the table's description; none with `undefined`. */
-export function settingComment(snapshot: Snapshot, comment: string | undefined): Alteration {
-  return comment === undefined ? unsettingProperties(snapshot, ['comment'], true) : settingProperties(snapshot, { comment })
+export function settingComment(snapshot: Snapshot, comment: string | undefined, random: Random): Alteration {
+  return comment === undefined
+    ? unsettingProperties(snapshot, ['comment'], true)
+    : settingProperties(snapshot, { comment }, random)
 }
 
-/** Files that are there have no row ids, and nothing here gives them some. */
-function checkRowTracking({ properties }: Snapshot, configuration: Readonly<Record<string, string>>): void {
-  if (properties.rowTracking || !isTrue(configuration[ROW_TRACKING])) return
-  throw refusedAlteration(
-    'rows of a table are tracked from its beginning, or not',
-    { property: ROW_TRACKING },
-    'create a table with this property and insert the rows into it',
-  )
+/** Where moved rows keep their ids, for good, and since when ids can be relied on. */
+function trackingProperties({ version, metadata }: Snapshot, random: Random): Readonly<Record<string, string>> {
+  const known = Object.keys(materializedColumns(random)).every((key) => key in metadata.configuration)
+  return { ...(known ? {} : materializedColumns(random)), [TRACKED_SINCE]: String(version + 1) }
 }

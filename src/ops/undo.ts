@@ -12,6 +12,7 @@ import { type ChangeResult, changeResult, metricsOf } from './change-result.js'
 import { FoundRows, type RowQuery } from './found-rows.js'
 import { plus } from './row-digest.js'
 import { marksRows, takeOut } from './take-out.js'
+import { TRACKED_SINCE } from './track-rows.js'
 import { digestPlaces, fileOf, missingFile, prove, type UndoProof, unchangedIds, writtenRows } from './undo-proof.js'
 import { vectorRebase } from './vector-rebase.js'
 
@@ -75,8 +76,6 @@ export interface UndoSummary extends ChangeResult {
 export type UndoOutcome = UndoSummary | Extract<TransactionOutcome, { readonly kind: 'conflict' }>
 
 export const UNDO = 'UNDO'
-/** Says since when row ids of a table can be relied on, where that is not its beginning. */
-export const TRACKED_SINCE = 'deltaic.rowTrackedSince'
 
 const COMMITS_AT_ONCE = 16
 const EXAMPLES_MAX = 5
@@ -104,7 +103,7 @@ export async function commitsToUndo(
       { hint: `ALTER TABLE … SET TBLPROPERTIES ('delta.enableRowTracking' = 'true') tracks them from now on. ${HINT}` },
     )
   const since = Number(metadata.configuration[TRACKED_SINCE] ?? 0)
-  if (from < since)
+  if (from < since || !(await table.snapshot({ version: from }, { signal })).properties.rowTracking)
     throw new DeltaError(
       'ROWS_NOT_TRACKED',
       'the table did not track its rows then',

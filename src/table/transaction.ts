@@ -83,6 +83,7 @@ export class Transaction {
   private stagedMetadata: Metadata | undefined
   private readsWhole = false
   private readonly filesRead = new Set<string>()
+  private readonly filesHeld = new Set<string>()
   private readonly conditionsRead = new Set<string>()
   private vectorRebase: VectorRebase | undefined
   private operation: Operation = { name: 'WRITE' }
@@ -182,6 +183,12 @@ export class Transaction {
     return this
   }
 
+  /** Says that files which are there are staged again as they are: whoever takes one of them out meanwhile is in the way. */
+  hold(files: Iterable<Pick<SnapshotFile, 'file'>>): this {
+    for (const { file } of files) this.filesHeld.add(file)
+    return this
+  }
+
   /** How to go on when a winner swapped the deletion vector of a file of which we swap it too. Without it, that conflicts. */
   rebaseVectors(rebase: VectorRebase): this {
     this.vectorRebase = rebase
@@ -278,7 +285,7 @@ export class Transaction {
       readsWhole: this.readsWhole,
       readsSome: this.readsSome(),
       readFiles: this.filesRead,
-      removedFiles: new Set(this.removes.map(({ path }) => canonicalFilePath(path, this.roots))),
+      removedFiles: new Set([...this.removes.map(({ path }) => canonicalFilePath(path, this.roots)), ...this.filesHeld]),
       settledFiles,
       appIds: new Set(this.txns.keys()),
       domains: new Set(this.domains.keys()),

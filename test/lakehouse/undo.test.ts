@@ -136,4 +136,32 @@ describe('undo', () => {
     await lake.sql(`ALTER TABLE t SET TBLPROPERTIES ('delta.appendOnly' = 'true')`)
     await expect(lake.table('t').undo({ versions: 1 })).rejects.toMatchObject({ code: 'TABLE_APPEND_ONLY' })
   })
+
+  it('goes for what came after a table began to track its rows', async () => {
+    await using lake = await openLake()
+    await lake.sql('CREATE TABLE t (n BIGINT, v VARCHAR)')
+    const insert = (at: number) => lake.sql(`INSERT INTO t SELECT i, 'new' FROM range(${at}, ${at + 10}) r(i)`)
+    await insert(0)
+    await insert(10)
+    const on = `ALTER TABLE t SET TBLPROPERTIES ('delta.enableRowTracking' = 'true')`
+    await Promise.all([lake.sql(on), insert(20)])
+    await insert(30)
+    await lake.sql('OPTIMIZE t')
+    expect((await (await lake.table('t').snapshot()).files()).every(({ baseRowId }) => baseRowId !== undefined)).toBe(true)
+    await expect(lake.table('t').undo({ versions: 1 })).rejects.toMatchObject({ code: 'ROWS_NOT_TRACKED' })
+    const { version } = (await lake.table('t').history()).find(({ operation }) => operation === 'WRITE') ?? { version: 0 }
+    expect(await lake.table('t').undo({ versions: version })).toMatchObject({ rowsDeleted: 10, proof: { holds: true } })
+    expect(await ids(lake)).toEqual(range(0, 30))
+    await insert(40)
+    const last = (await lake.table('t').history({ limit: 1 }))[0]?.version ?? 0
+    await lake.sql(`ALTER TABLE t SET TBLPROPERTIES ('delta.enableRowTracking' = 'false')`)
+    await lake.sql('OPTIMIZE t')
+    await expect(lake.table('t').undo({ versions: last })).rejects.toMatchObject({ code: 'ROWS_NOT_TRACKED' })
+    await lake.sql(on)
+    await expect(lake.table('t').undo({ versions: last })).rejects.toMatchObject({ code: 'ROWS_NOT_TRACKED' })
+    await insert(50)
+    const again = (await lake.table('t').history({ limit: 1 }))[0]?.version ?? 0
+    expect(await lake.table('t').undo({ versions: again })).toMatchObject({ rowsDeleted: 10 })
+    expect(await ids(lake)).toEqual([...range(0, 30), ...range(40, 50)])
+  })
 })
