@@ -6,8 +6,9 @@ const floors = [
   ['engine'],
   ['log'],
   ['table'],
-  ['ingest', 'ops', 'views'],
+  ['ingest', 'ops'],
   ['sql'],
+  ['views'],
   ['lakehouse'],
 ]
 const shells = '^(cli|server|bench)/'

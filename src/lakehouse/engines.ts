@@ -9,6 +9,7 @@ import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
 import { Footers } from '../table/footers.js'
 import { UniformFiles } from '../table/uniform-files.js'
+import { CommitCache } from '../views/commits.js'
 import type { LakehouseOptions } from './options.js'
 import { ViewSessions } from './view-sessions.js'
 
@@ -32,6 +33,7 @@ export class Engines {
   readonly spool: Spool
   readonly source: FileSource
   readonly uniformFiles = new UniformFiles()
+  readonly commits = new CommitCache()
   /** The lakehouse's own folder, where it is on disk. */
   private readonly root: string | undefined
   private readonly cache: RangeCache

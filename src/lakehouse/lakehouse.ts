@@ -28,6 +28,20 @@ import { runStatement } from './statements.js'
 import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
+import type { RefreshOptions, RefreshResult } from './view-refresh.js'
+import {
+  type CreateViewOptions,
+  createView,
+  describeView,
+  listViews,
+  type MadeView,
+  pinView,
+  rebuildView,
+  refreshView,
+  type ViewDetail,
+  type ViewSummary,
+  viewsOver,
+} from './views.js'
 
 const SPOOL_BYTES_MAX = 2 ** 30
 const LINGER_MS = 2
@@ -208,6 +222,60 @@ export class Lakehouse {
     await this.store.delete(log)
     await this.store.delete(paths.filter((path) => !log.includes(path)))
     return true
+  }
+
+  /** The materialized views, by name; those `over` a table, directly or through other views, in the order of a refresh. */
+  async views(
+    options: { readonly over?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<readonly ViewSummary[]> {
+    this.checkOpen()
+    const { over, signal } = options
+    return over === undefined ? listViews(this, signal) : viewsOver(this, over, signal)
+  }
+
+  /** What there is to say about a view. @throws {DeltaError} `VIEW_NOT_FOUND`. */
+  async view(name: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ViewDetail> {
+    this.checkOpen()
+    return describeView(this.host, name, options.signal)
+  }
+
+  /**
+   * Makes a materialized view, with its state as of now.
+   *
+   * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists` or `orReplace`; `VIEW_INVALID`, `NAME_INVALID`, and what the query throws.
+   */
+  async createView(name: string, options: CreateViewOptions): Promise<MadeView> {
+    this.checkOpen()
+    const { as, orReplace = false, ifNotExists = false, clusterBy = [], comment, properties = {}, signal } = options
+    const request = { as, orReplace, ifNotExists, clusterBy, comment, properties }
+    return createView(this.host, this, checkTableName(name), request, signal)
+  }
+
+  /** Brings a view's stored state up to its sources. Reads are exact without. @throws {DeltaError} `VIEW_NOT_FOUND`. */
+  async refreshView(name: string, options: RefreshOptions = {}): Promise<RefreshResult & { readonly elapsedMs: number }> {
+    this.checkOpen()
+    const startedAtMs = this.host.clock.now()
+    return { ...(await refreshView(this.host, name, options)), elapsedMs: this.host.clock.now() - startedAtMs }
+  }
+
+  /**
+   * Derives a view from the raw rows again, by another definition where one is given. The old state answers until then.
+   *
+   * @throws {DeltaError} `VIEW_NOT_FOUND`, `VIEW_INVALID`.
+   */
+  async rebuildView(
+    name: string,
+    options: { readonly as?: string | undefined; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<MadeView> {
+    this.checkOpen()
+    return rebuildView(this.host, this, name, options.as, options.signal)
+  }
+
+  /** Deletes a view with its state. @throws {DeltaError} `VIEW_NOT_FOUND`. */
+  async dropView(name: string): Promise<void> {
+    this.checkOpen()
+    await pinView(this.host, name)
+    await this.dropTable(name)
   }
 
   /**

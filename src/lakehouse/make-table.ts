@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { replaceTable } from '../ops/replace-table.js'
+import type { CommittedBatch } from '../protocol/actions.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { StagedFiles } from '../table/stage.js'
 import { type CheckedDesign, createDeltaTable, newMetadata, parametersOf } from './create.js'
@@ -11,6 +12,8 @@ export type CreateMode = 'create' | 'createOrReplace' | 'replace'
 export interface MakeOptions {
   readonly mode: CreateMode
   readonly ifNotExists: boolean
+  /** Transactions that the rows come with. */
+  readonly batches?: readonly CommittedBatch[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -34,7 +37,7 @@ export async function makeTable(
   name: string,
   design: CheckedDesign,
   staged: StagedFiles | undefined,
-  { mode, ifNotExists, signal }: MakeOptions,
+  { mode, ifNotExists, batches = [], signal }: MakeOptions,
 ): Promise<Made> {
   const operation = (verb: string) => `${verb}${staged ? ' AS SELECT' : ''}`
   const isThere = mode !== 'create' && (await delta.exists())
@@ -43,7 +46,9 @@ export async function makeTable(
   if (!isThere) {
     const metrics = staged && { numFiles: staged.adds.length, numOutputRows: staged.rows, numOutputBytes: staged.bytes }
     const verb = operation(mode === 'create' ? 'CREATE TABLE' : 'CREATE OR REPLACE TABLE')
-    const files = staged?.adds.map((add) => ({ add })) ?? []
+    const now = delta.deps.clock.now()
+    const txns = batches.map(({ appId, version }) => ({ txn: { appId, version, lastUpdated: now } }))
+    const files = [...txns, ...(staged?.adds.map((add) => ({ add })) ?? [])]
     if (await createDeltaTable(delta, design, { name: verb, metrics }, files, signal))
       return { created: true, version: 0, filesRemoved: 0 }
     // Somebody else made a table of this name meanwhile.
@@ -55,7 +60,7 @@ export async function makeTable(
   const metadata = await newMetadata(delta, design)
   const replaced = await replaceTable(
     delta,
-    { metadata, protocol: design.protocol, domains: design.domains },
+    { metadata, protocol: design.protocol, domains: design.domains, batches },
     staged ?? { adds: [], rows: 0, bytes: 0 },
     {
       name: operation(mode === 'replace' ? 'REPLACE TABLE' : 'CREATE OR REPLACE TABLE'),

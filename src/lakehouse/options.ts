@@ -5,6 +5,7 @@ import type { Random } from '../base/random.js'
 import type { ChangeResult } from '../ops/change-result.js'
 import type { RestoreOutcome } from '../ops/restore.js'
 import type { S3Settings } from '../storage/open.js'
+import type { SourceLag } from '../views/exact.js'
 
 /** Settings are plain data with documented defaults; components (clock, random, events) are live objects. */
 export interface LakehouseOptions {
@@ -55,6 +56,8 @@ export interface SqlOptions {
   readonly minVersions?: Readonly<Record<string, number>> | undefined
   /** Called when a text that is one query has its versions, before it reads anything of them. What it throws ends the query. */
   readonly onPinned?: ((pins: QueryPins) => void) | undefined
+  /** Whether the stored state of a view will do, however old: the answer's `views` say how old. @defaultValue views are exact */
+  readonly stale?: 'ok' | undefined
   /** Of a query, the rows that its operators have read while it is answered, and how many there may be. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
@@ -91,6 +94,22 @@ export interface ScanStats {
   /** Sizes of whole files. */
   readonly bytesRead: number
   readonly bytesSkipped: number
+}
+
+/** What an answer rests on, for each view that it reads. */
+export interface ViewRead {
+  readonly name: string
+  /** The version of its state. */
+  readonly version: number
+  /** `state`: its state was all it took; `changes`: and what changed since; `definition`: it was computed from its sources. */
+  readonly from: 'state' | 'changes' | 'definition'
+  /** Whether the answer lacks changes of the sources: only where that was allowed. */
+  readonly stale: boolean
+  /** How long ago the first change came that it lacks, in milliseconds; 0 when it lacks none. */
+  readonly ageMs: number
+  readonly sources: readonly SourceLag[]
+  /** How it is kept up with its sources. */
+  readonly maintenance: string
 }
 
 /** Rows to append: a path, bytes, a stream of bytes, Arrow data, or a query. */

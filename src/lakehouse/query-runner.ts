@@ -3,16 +3,27 @@ import { DeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { type ChangedFile, changedFiles } from '../ops/changes.js'
-import { type HeldChanges, openChanges } from '../ops/changes-scan.js'
-import type { PlannedTable, QueryPlan, ResolvedTable, SnapshotResolver, TableRequest } from '../sql/planner.js'
+import { openChanges } from '../ops/changes-scan.js'
+import { openRowChanges, type RowChange, selectChanges } from '../ops/row-changes.js'
+import {
+  type PlannedTable,
+  type QueryPlan,
+  type ResolvedTable,
+  type SnapshotResolver,
+  type TableRequest,
+  viewStatement,
+} from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import type { HeldFiles } from '../table/file-source.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
+import type { PinnedPart } from '../views/exact.js'
 import type { Engines } from './engines.js'
-import type { ScanStats, SqlOptions, SqlParameters } from './options.js'
+import type { ScanStats, SqlOptions, SqlParameters, ViewRead } from './options.js'
 import { pinsOf, versionsOf } from './query-pins.js'
 import { QueryResult } from './result.js'
 import { withoutVariants } from './result-sql.js'
+import { resolveView, viewReading } from './view-reads.js'
 
 export interface RunContext {
   readonly engines: Engines
@@ -31,6 +42,16 @@ export interface RunRequest extends Pick<SqlOptions, 'rowsMax' | 'bytesMax' | 'o
   readonly text: string
   readonly params?: SqlParameters | undefined
   readonly signal?: AbortSignal | undefined
+  /** Whether the stored state of a view will do. */
+  readonly staleOk?: boolean | undefined
+  /** What names mean that are no tables: queries over parts. */
+  readonly relations?: ReadonlyMap<string, PinnedRelation> | undefined
+}
+
+/** A query over versions of tables. */
+export interface PinnedRelation {
+  readonly sql: string
+  readonly parts: readonly PinnedPart[]
 }
 
 /** A query that is ready to run: versions pinned, files chosen and at hand, names bound. */
@@ -41,6 +62,7 @@ export interface ReadyQuery {
   /** The selected files as the session has them, in the same order. */
   readonly scans: readonly (readonly ScanFile[])[]
   readonly versions: Readonly<Record<string, number>>
+  readonly views: readonly ViewRead[]
   /** Lets go of session and files. @param isDone whether the query was read to its end. */
   release(isDone: boolean): void
 }
@@ -50,12 +72,22 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const { engines } = context
   const tables = new Map<Snapshot, DeltaTable>()
   let outside = false
-  const resolve: SnapshotResolver = async (wanted) => {
-    const pinned = await context.pin(wanted, request.signal)
+  const pin = pinOnce(context, request.signal)
+  const viewReads: ViewRead[] = []
+  const reading = viewReading(context, (name) => pin({ schema: '', name }), request.signal)
+  const resolve: SnapshotResolver = async (wanted, { prefix, isChanges }) => {
+    const relation = wanted.schema === '' ? request.relations?.get(wanted.name) : undefined
+    for (const { snapshot, table } of relation?.parts ?? []) tables.set(snapshot, table)
+    if (relation) return relation
+    const pinned = await pin(wanted)
     if (!pinned) return undefined
     if (wanted.schema !== '') outside = true
-    tables.set(pinned.snapshot, pinned.table)
-    return pinned
+    const asStored = wanted.version !== undefined || wanted.timestampMs !== undefined || wanted.schema !== ''
+    const asked = { name: wanted.name, prefix, asStored, staleOk: request.staleOk ?? false }
+    const view = pinned.address || isChanges ? undefined : await resolveView(context, reading, pinned, asked)
+    if (view?.read) viewReads.push(view.read)
+    for (const { snapshot, table } of view?.parts ?? [pinned]) tables.set(snapshot, table)
+    return view ?? pinned
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
   request.onPinned?.(pinsOf(plan, request.text, request.params))
@@ -78,16 +110,32 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
       scans[at] = files
       views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${sql}`)
     }
+    views.push(...plan.views.map(viewStatement))
     const session = await sessions.take(views)
     const release = (isDone: boolean) => {
       if (isDone) sessions.give(views, session)
       else session.close()
       for (const give of releases) give()
     }
-    return { plan, session, selections, scans, versions: versionsOf(plan.tables), release }
+    return { plan, session, selections, scans, versions: versionsOf(plan.tables), views: viewReads, release }
   } catch (error) {
     for (const give of releases) give()
     throw error
+  }
+}
+
+/** Within a query, the newest version of a table is the same wherever it is named. */
+function pinOnce(
+  { pin }: RunContext,
+  signal: AbortSignal | undefined,
+): (wanted: TableRequest) => Promise<PinnedTable | undefined> {
+  const pinned = new Map<string, Promise<PinnedTable | undefined>>()
+  return (wanted) => {
+    if (wanted.version !== undefined || wanted.timestampMs !== undefined) return pin(wanted, signal)
+    const key = JSON.stringify([wanted.schema, wanted.name])
+    const known = pinned.get(key) ?? pin(wanted, signal)
+    pinned.set(key, known)
+    return known
   }
 }
 
@@ -108,7 +156,7 @@ function filesOutside(tables: readonly PlannedTable[]): DeltaError {
 /** Runs a query: everything but its execution happens now, so that mistakes show here. */
 export async function runQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
   const startedAtMs = context.clock.now()
-  const { plan, session, selections, versions, release } = await readyQuery(context, request)
+  const { plan, session, selections, versions, views, release } = await readyQuery(context, request)
   return new QueryResult({
     session,
     spool: context.engines.spool,
@@ -117,6 +165,7 @@ export async function runQuery(context: RunContext, request: RunRequest): Promis
     ...withoutVariants(plan),
     params: plan.params,
     versions,
+    views,
     stats: statsOf(selections),
     statement: 'query',
     signal: request.signal,
@@ -128,12 +177,15 @@ export async function runQuery(context: RunContext, request: RunRequest): Promis
 
 /** What a query would read, and the engine's plan for it. */
 export async function explainQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
-  const { plan, session, selections, versions, release } = await readyQuery(context, request)
+  const { plan, session, selections, versions, views, release } = await readyQuery(context, request)
   try {
-    const rows = plan.tables.map(
-      (table, index) =>
-        [`${table.name} (version ${table.snapshot.version})`, describeSelection(table, selections[index])] as const,
-    )
+    const rows = [
+      ...views.map((view) => [`view ${view.name}`, describeView(view)] as const),
+      ...plan.tables.map(
+        (table, index) =>
+          [`${table.name} (version ${table.snapshot.version})`, describeSelection(table, selections[index])] as const,
+      ),
+    ]
     const [engine] = await session.rows<{ explain_value: string }>(`EXPLAIN ${plan.text}`, { params: plan.params })
     const columns = [
       { name: 'explain_key', type: 'VARCHAR' },
@@ -174,6 +226,7 @@ export async function commandResult(
     params: [JSON.stringify(rows, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))],
     columns,
     versions: more.versions ?? {},
+    views: [],
     stats: more.stats ?? statsOf([]),
     statement: more.statement ?? 'command',
     signal: undefined,
@@ -184,9 +237,10 @@ export async function commandResult(
 /** The files that a table of a query is read from. */
 async function select(
   table: DeltaTable | undefined,
-  { snapshot, condition, changesFrom }: PlannedTable,
+  { snapshot, condition, changesFrom, changes }: PlannedTable,
   signal: AbortSignal | undefined,
 ): Promise<FileSelection> {
+  if (changes && table) return selectChanges(table, snapshot, changes, condition)
   if (!changesFrom || !table) return snapshot.files(condition, { signal })
   const files = await changedFiles(table, snapshot, changesFrom, { signal })
   return { files, bytesRead: files.reduce((sum, file) => sum + file.sizeBytes, 0), filesSkipped: 0, bytesSkipped: 0 }
@@ -200,9 +254,10 @@ async function openTable(
   planned: PlannedTable,
   selection: FileSelection | undefined,
   signal: AbortSignal | undefined,
-): Promise<HeldChanges> {
-  const { snapshot, columns, changesFrom } = planned
+): Promise<HeldFiles & { readonly sql: string }> {
+  const { snapshot, columns, changesFrom, changes } = planned
   const files = selection?.files ?? []
+  if (changes) return openRowChanges(source, store, snapshot, files as readonly RowChange[], columns, { signal })
   if (changesFrom) return openChanges(source, store, snapshot, files as readonly ChangedFile[], columns, { signal })
   const held = await source.open(store, files, snapshot, columns, { signal })
   try {
@@ -232,10 +287,22 @@ function statsOf(selections: readonly FileSelection[]): ScanStats {
   }
 }
 
+function describeView({ from, stale, sources, maintenance }: ViewRead): string {
+  const what = { state: 'its state', changes: 'its state and what changed since', definition: 'its definition over its sources' }
+  return [
+    `read from: ${what[from]}${stale ? ', which is behind' : ''}`,
+    ...sources.map(
+      ({ name, watermark, version }) => `state made from: ${name} at version ${watermark ?? 'none'}, now ${version}`,
+    ),
+    `maintained: ${maintenance}`,
+  ].join('\n')
+}
+
 function describeSelection(table: PlannedTable, selection: FileSelection | undefined): string {
   if (!selection) return ''
   const columns = table.columns === undefined ? 'all columns' : `columns ${[...table.columns].join(', ') || 'none'}`
   return [
+    ...(table.changes ? ['rows that changed since the state of a view was made'] : []),
     `files read: ${selection.files.length}, skipped: ${selection.filesSkipped}`,
     `bytes read: at most ${selection.bytesRead}, skipped: ${selection.bytesSkipped}`,
     columns,

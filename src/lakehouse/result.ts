@@ -7,7 +7,7 @@ import type { Session } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
 import type { BoundValues } from '../sql/parameters.js'
 import { AnswerLimits } from './answer-limits.js'
-import type { Progress, ResultColumn, ResultFormat, ScanStats, SqlOptions } from './options.js'
+import type { Progress, ResultColumn, ResultFormat, ScanStats, SqlOptions, ViewRead } from './options.js'
 import { renderMarkdown, renderTable } from './render.js'
 import { copySql, distinctNames, limitedSql, namedSql, shownSql } from './result-sql.js'
 
@@ -20,6 +20,7 @@ export interface ResultParts {
   readonly params: BoundValues
   readonly columns: readonly ResultColumn[]
   readonly versions: Readonly<Record<string, number>>
+  readonly views: readonly ViewRead[]
   readonly stats: ScanStats
   readonly statement: 'query' | 'command'
   readonly signal: AbortSignal | undefined
@@ -42,6 +43,8 @@ export class QueryResult {
   readonly columns: readonly ResultColumn[]
   /** The version of each table that was read; another version of the same table goes by `name@v12`. */
   readonly versions: Readonly<Record<string, number>>
+  /** The views that were read, and from what. */
+  readonly views: readonly ViewRead[]
   readonly stats: ScanStats
   readonly statement: 'query' | 'command'
   private readonly parts: ResultParts
@@ -57,6 +60,7 @@ export class QueryResult {
     this.limits = new AnswerLimits(parts.limits ?? {})
     this.columns = distinctNames(parts.columns)
     this.versions = parts.versions
+    this.views = parts.views
     this.stats = parts.stats
     this.statement = parts.statement
   }

@@ -35,6 +35,7 @@ import { describeExtended, showColumns, showCreateTable, showPartitions, showPro
 import type { TableHost } from './table-host.js'
 import { undoStatement } from './undo.js'
 import { checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
+import { checkNoView, runViewStatement } from './view-statements.js'
 
 /** What statements do to a catalog. */
 export interface Catalog {
@@ -60,9 +61,18 @@ export async function runStatement(
   const { params, signal, onProgress, rowsMax, bytesMax, onPinned } = options
   switch (statement.kind) {
     case 'query':
-      return runQuery(host, { text: statement.text, params, signal, rowsMax, bytesMax, onPinned, onProgress })
+      return runQuery(host, {
+        text: statement.text,
+        params,
+        signal,
+        staleOk: options.stale === 'ok',
+        rowsMax,
+        bytesMax,
+        onPinned,
+        onProgress,
+      })
     case 'explain':
-      return explainQuery(host, { text: statement.text, params, signal })
+      return explainQuery(host, { text: statement.text, params, signal, staleOk: options.stale === 'ok' })
     case 'createTable': {
       const name = await canonical(catalog, catalogName(statement.table))
       return runCreate(host, catalog.deltaOf(name), name, statement, options, () => catalog.beforeTable({ signal }))
@@ -200,6 +210,7 @@ export async function runStatement(
     case 'dropTable': {
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is dropped by its name, not by location')
+      await checkNoView(host, name)
       return one(host, {
         dropped: ['BOOLEAN', await catalog.dropTable(await canonical(catalog, name), { ifExists: statement.ifExists })],
       })
@@ -223,6 +234,12 @@ export async function runStatement(
       const { version, size, sizeInBytes } = await checkpoint(await existing(host, statement.table), { signal })
       return one(host, { version: ['BIGINT', version], actions: ['BIGINT', size], bytes: ['BIGINT', sizeInBytes] })
     }
+    case 'createView':
+    case 'dropView':
+    case 'refreshView':
+    case 'rebuildView':
+    case 'showViews':
+      return runViewStatement(catalog, host, statement, signal)
     default:
       throw statementUnsupported(statement)
   }

@@ -55,7 +55,7 @@ function withConstants({ changeType, commitVersion, commitTimeMs }: ChangedFile,
 }
 
 /** A file comes and goes, and its vector is swapped: one scan has each file once, so that its constants are one row. */
-function layers(files: readonly ScanFile[]): ScanFile[][] {
+export function layers(files: readonly ScanFile[]): ScanFile[][] {
   const seen = new Map<string, number>()
   const all: ScanFile[][] = []
   for (const file of files) {

@@ -1,4 +1,5 @@
-import type { DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
+import type { CommittedBatch, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
+import { tableProperties } from '../protocol/properties.js'
 import { protocolFor } from '../protocol/protocol-for.js'
 import { parseSchema } from '../protocol/schema.js'
 import { supportedFeatures } from '../protocol/table-features.js'
@@ -14,6 +15,8 @@ export interface Replacement {
   /** What the new table needs. Features that the old one has stay: earlier versions are still read by them. */
   readonly protocol: Protocol
   readonly domains?: readonly DomainMetadata[] | undefined
+  /** What its rows are made from. */
+  readonly batches?: readonly CommittedBatch[] | undefined
 }
 
 /** How a table is clustered ends with it; other domains are not its own. */
@@ -28,7 +31,7 @@ const CLUSTERING = 'delta.clustering'
  */
 export async function replaceTable(
   table: DeltaTable,
-  { metadata, protocol, domains = [] }: Replacement,
+  { metadata, protocol, domains = [], batches = [] }: Replacement,
   staged: StagedFiles,
   operation: Operation,
   options: { readonly signal?: AbortSignal | undefined } = {},
@@ -39,6 +42,7 @@ export async function replaceTable(
   const now = table.deps.clock.now()
   const request = { features: supportedFeatures(protocol), ...versionsOf(protocol) }
   const grown = protocolFor(parseSchema(metadata.schemaString), metadata.configuration, request, snapshot.protocol)
+  if (tableProperties(metadata.configuration).isView) transaction.maintainView()
   transaction
     .readWhole()
     .remove(files.map((file) => tombstoneOf(file, now, true)))
@@ -58,6 +62,7 @@ export async function replaceTable(
   for (const domain of (await table.known()).domainMetadata())
     if (domain.domain === CLUSTERING) transaction.setDomain({ ...domain, removed: true })
   for (const domain of domains) transaction.setDomain(domain)
+  for (const batch of batches) transaction.setTransaction(batch)
   const outcome = await transaction.commit(options)
   if (outcome.kind === 'conflict') throw conflictError(table.uri, outcome.conflict)
   return { version: outcome.version, filesRemoved: files.length }

@@ -3,6 +3,8 @@ import { isTrue } from './table-features.js'
 
 /** The table properties that this library acts on. @see PROTOCOL.md#table-properties */
 export interface TableProperties {
+  /** Whether the rows are those of a materialized view, and come from its definition alone. */
+  readonly isView: boolean
   readonly appendOnly: boolean
   /** Conditions that hold for every row, as Spark SQL, by name. */
   readonly constraints: ReadonlyMap<string, string>
@@ -72,6 +74,9 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   week: 7 * DAY_MS,
 }
 
+/** The query of which a table holds the rows. */
+export const VIEW_DEFINITION = 'deltaic.view.definition'
+
 /** Reads a table's configuration; what is absent or unreadable has its default, as in Spark. */
 export function tableProperties(configuration: Readonly<Record<string, string>>): TableProperties {
   const text = (name: string) => configuration[`delta.${name}`]
@@ -86,6 +91,7 @@ export function tableProperties(configuration: Readonly<Record<string, string>>)
   }
   const enablementVersion = integer('inCommitTimestampEnablementVersion', -1, 0)
   return {
+    isView: configuration[VIEW_DEFINITION] !== undefined,
     appendOnly: flag('appendOnly'),
     constraints: new Map(
       Object.entries(configuration).flatMap(([key, expression]) =>

@@ -4,6 +4,7 @@ import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
+import type { RowChanges } from '../ops/row-changes.js'
 import { CHANGE_FIELDS } from '../protocol/change-feed.js'
 import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { field, findField, leaves, typeText } from '../protocol/schema.js'
@@ -11,7 +12,7 @@ import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import { mayMatch, type PrunableColumns } from './pruning.js'
-import { type ChangesRef, readQuery, type TravelRef } from './query-text.js'
+import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { type QueryTemplate, readTemplate } from './template.js'
@@ -35,8 +36,31 @@ export interface ResolvedTable {
   readonly address?: boolean | undefined
 }
 
+/** A relation that is computed from versions of tables. */
+export interface ResolvedView {
+  /** A query over its parts by their stand-ins. */
+  readonly sql: string
+  readonly parts: readonly ViewPart[]
+}
+
+export interface ViewPart extends ResolvedTable {
+  readonly standIn: string
+  /** What people call it. */
+  readonly name: string
+  /** Set where only these rows of the table are read, which came into it or left it. */
+  readonly changes?: RowChanges | undefined
+}
+
+/** How a query uses a table that it names. */
+export interface TableUse {
+  /** What the parts of a view are to be called by: names that begin with it are free. */
+  readonly prefix: string
+  /** Whether it asks for what changed in the table. */
+  readonly isChanges: boolean
+}
+
 /** Pins a version of a table; `undefined` when there is no such table. */
-export type SnapshotResolver = (request: TableRequest) => Promise<ResolvedTable | undefined>
+export type SnapshotResolver = (request: TableRequest, use: TableUse) => Promise<ResolvedTable | ResolvedView | undefined>
 
 /** What arrives at a table of a query. */
 export interface TableNeeds {
@@ -57,6 +81,14 @@ export interface PlannedTable extends TableNeeds {
   readonly changesFrom: Moment | undefined
   /** Whether the query may ask for the address of its rows. */
   readonly address: boolean
+  /** Set where the query reads just these rows, which came into the table or left it. */
+  readonly changes: RowChanges | undefined
+}
+
+/** A name of the query that stands for a query over stand-ins. */
+export interface PlannedView {
+  readonly standIn: string
+  readonly sql: string
 }
 
 /** A version, or a time in milliseconds since 1970-01-01 UTC. */
@@ -66,6 +98,8 @@ export interface QueryPlan {
   readonly text: string
   readonly params: BoundValues
   readonly tables: readonly PlannedTable[]
+  /** To be made after the tables. */
+  readonly views: readonly PlannedView[]
   readonly columns: readonly { readonly name: string; readonly type: string }[]
   /** Whether the same versions and parameters give the same rows each time. */
   readonly isSteady: boolean
@@ -79,7 +113,12 @@ const ADDRESS_FIELDS = [field('__file', 'string'), field('__row', 'long')]
 const TEMPLATES_MAX = 256
 const BINDINGS_MAX = 256
 
-type Pinned = Pick<PlannedTable, 'standIn' | 'name' | 'snapshot' | 'changesFrom' | 'address'>
+type Pinned = Pick<PlannedTable, 'standIn' | 'name' | 'snapshot' | 'changesFrom' | 'address' | 'changes'>
+
+interface PinnedAll {
+  readonly tables: readonly Pinned[]
+  readonly views: readonly PlannedView[]
+}
 
 interface Binding {
   readonly columns: QueryPlan['columns']
@@ -113,8 +152,9 @@ export class Planner {
     const bound = bindParameters(template.parameters, params)
     const pinned = await this.pin(template, params, resolve, signal)
     const binding = await this.bind(template, bound, pinned, signal)
-    const tables = pinned.map((table, index) => ({ ...table, ...(binding.needs[index] as TableNeeds) }))
-    return { text: template.text, params: bound, columns: binding.columns, tables, isSteady: template.isSteady }
+    const tables = pinned.tables.map((table, index) => ({ ...table, ...(binding.needs[index] as TableNeeds) }))
+    const { columns } = binding
+    return { text: template.text, params: bound, columns, tables, views: pinned.views, isSteady: template.isSteady }
   }
 
   private async pin(
@@ -122,13 +162,16 @@ export class Planner {
     params: ParameterValues | undefined,
     resolve: SnapshotResolver,
     signal: AbortSignal | undefined,
-  ): Promise<Pinned[]> {
-    const pinned: Pinned[] = []
-    for (const { standIn, schema, name, travel, changes } of template.tables) {
+  ): Promise<PinnedAll> {
+    const tables: Pinned[] = []
+    const views: PlannedView[] = []
+    const prefix = unusedPrefix(template.text, '__part_')
+    for (const [at, { standIn, schema, name, travel, changes }] of template.tables.entries()) {
       const evaluate = (ref: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] }) =>
         momentOf(this.database, ref, params, signal)
       const range = changes && (await rangeOf(changes, evaluate))
-      const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : endOf(range)) })
+      const use = { prefix: `${prefix}${at}_`, isChanges: changes !== undefined }
+      const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : endOf(range)) }, use)
       if (!resolved)
         throw new DeltaError(
           'TABLE_NOT_FOUND',
@@ -136,16 +179,21 @@ export class Planner {
           { table: name },
           { hint: 'SHOW TABLES lists the tables' },
         )
+      if ('sql' in resolved) {
+        for (const part of resolved.parts) tables.push({ ...part, address: false, changes: part.changes, changesFrom: undefined })
+        views.push({ standIn, sql: resolved.sql })
+        continue
+      }
       const { snapshot, address = false } = resolved
-      pinned.push({ standIn, name, snapshot, changesFrom: range?.from, address })
+      tables.push({ standIn, name, snapshot, changesFrom: range?.from, address, changes: undefined })
     }
-    return pinned
+    return { tables, views }
   }
 
   private async bind(
     template: QueryTemplate,
     params: BoundValues,
-    pinned: readonly Pinned[],
+    pinned: PinnedAll,
     signal: AbortSignal | undefined,
   ): Promise<Binding> {
     const key = bindingKey(template, params, pinned)
@@ -153,10 +201,11 @@ export class Planner {
     if (known) return known
     const session = await this.database.session()
     try {
-      for (const table of pinned) await session.run(`CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`)
+      for (const table of pinned.tables) await session.run(`CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`)
+      for (const view of pinned.views) await session.run(viewStatement(view))
       const columns = await session.describe(template.text, { params, signal })
       const scans = await explain(session, template.text, params)
-      const needs = await Promise.all(pinned.map((table) => this.needsOf(table, scans)))
+      const needs = await Promise.all(pinned.tables.map((table) => this.needsOf(table, scans)))
       const binding = { columns, needs }
       if (!template.asksForTheTime) this.bindings.set(key, binding)
       return binding
@@ -200,10 +249,15 @@ function standInColumns({ snapshot, changesFrom, address }: Pinned): string {
   return columnDefinitions([...snapshot.schema.fields, ...added]) || '"__row" BOOLEAN'
 }
 
+/** Makes the name of a view stand for its query. */
+export function viewStatement({ standIn, sql }: PlannedView): string {
+  return `CREATE TEMP VIEW ${ident(standIn)} AS ${sql}`
+}
+
 /** Constants are folded into conditions, and conditions are made for the types of a schema. */
-function bindingKey(template: QueryTemplate, params: BoundValues, pinned: readonly Pinned[]): string {
+function bindingKey(template: QueryTemplate, params: BoundValues, { tables, views }: PinnedAll): string {
   const values = params.map((value) => [typeof value, String(value)])
-  const schemas = pinned.map(({ standIn, snapshot, changesFrom, address }) => [
+  const schemas = tables.map(({ standIn, snapshot, changesFrom, address }) => [
     standIn,
     changesFrom !== undefined,
     address,
@@ -212,7 +266,7 @@ function bindingKey(template: QueryTemplate, params: BoundValues, pinned: readon
     snapshot.mapping,
     isPrunable(snapshot),
   ])
-  return JSON.stringify([template.text, values, schemas])
+  return JSON.stringify([template.text, values, schemas, views])
 }
 
 const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u

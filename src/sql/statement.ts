@@ -27,6 +27,7 @@ import {
 import { type Merge, readMerge } from './statements/merge.js'
 import { readTableName, type TableName } from './statements/names.js'
 import { STATEMENTS, unsupported } from './statements/unsupported.js'
+import { type DropView, readDropView, readRebuild, readRefresh, type ViewStatement } from './statements/views.js'
 import type { Token } from './tokens.js'
 
 /** A statement; the queries and expressions in it are text, in DuckDB's SQL. */
@@ -53,6 +54,7 @@ export type Statement =
   | Fsck
   | Checkpoint
   | Generate
+  | ViewStatement
 
 export type Query = { readonly kind: 'query' | 'explain'; readonly text: string }
 
@@ -68,6 +70,7 @@ const READING: ReadonlySet<Statement['kind']> = new Set([
   'describe',
   'history',
   'showTables',
+  'showViews',
   'showProperties',
   'showColumns',
   'showPartitions',
@@ -107,10 +110,12 @@ const READERS: Readonly<Record<string, (cursor: Cursor) => Statement>> = {
   undo: readUndo,
   fsck: readFsck,
   generate: readGenerate,
+  refresh: readRefresh,
+  rebuild: readRebuild,
 }
 
 /** Statements of Spark's that this engine does not have, so that the error can say so rather than point at a word. */
-const ELSEWHERE = ['analyze', 'refresh', 'cache', 'uncache']
+const ELSEWHERE = ['analyze', 'cache', 'uncache']
 
 /** DuckDB's own statements, which act on the engine or on files rather than on tables of a lakehouse. */
 const REFUSED = (
@@ -169,7 +174,8 @@ function readDescription(cursor: Cursor): Statement {
   return isQuery ? { kind: 'query', text: `SELECT * FROM (DESCRIBE ${cursor.rest('a query')}\n)` } : readDescribe(cursor)
 }
 
-function readDrop(cursor: Cursor): DropTable {
+function readDrop(cursor: Cursor): DropTable | DropView {
+  if (cursor.accept('materialized', 'view')) return readDropView(cursor)
   if (!cursor.accept('table')) throw unsupported(`DROP ${cursor.peek()?.text.toUpperCase() ?? ''}`.trim())
   const ifExists = cursor.accept('if', 'exists')
   const table = readTableName(cursor)

@@ -82,6 +82,7 @@ export class Transaction {
   private stagedProtocol: Protocol | undefined
   private stagedMetadata: Metadata | undefined
   private readsWhole = false
+  private maintainsView = false
   private readonly filesRead = new Set<string>()
   private readonly filesHeld = new Set<string>()
   private readonly conditionsRead = new Set<string>()
@@ -106,14 +107,27 @@ export class Transaction {
     return this.stagedProtocol ?? this.snapshot.protocol
   }
 
-  add(files: Iterable<AddFile>): this {
-    for (const file of files) this.adds.push(file)
+  /** Says that the rows of this transaction are those of the view that the table holds. */
+  maintainView(): this {
+    this.maintainsView = true
     return this
   }
 
-  /** @throws {DeltaError} `TABLE_APPEND_ONLY` for rows taken out of a table with `delta.appendOnly`. */
+  /** @throws {DeltaError} `VIEW_READ_ONLY` for rows that do not come from the view which the table holds. */
+  add(files: Iterable<AddFile>): this {
+    for (const file of files) {
+      this.checkView(file)
+      this.adds.push(file)
+    }
+    return this
+  }
+
+  /**
+   * @throws {DeltaError} `TABLE_APPEND_ONLY` for rows taken out of a table with `delta.appendOnly`; `VIEW_READ_ONLY` as `add`.
+   */
   remove(files: Iterable<RemoveFile>): this {
     for (const file of files) {
+      this.checkView(file)
       if (file.dataChange && this.snapshot.properties.appendOnly)
         throw new DeltaError(
           'TABLE_APPEND_ONLY',
@@ -141,8 +155,13 @@ export class Transaction {
     return this
   }
 
-  /** Replaces the table's metadata as a whole; derive it from `metadata`. */
+  /**
+   * Replaces the table's metadata as a whole; derive it from `metadata`.
+   *
+   * @throws {DeltaError} `VIEW_READ_ONLY` for other columns than those of the view that the table holds.
+   */
   setMetadata(metadata: Metadata): this {
+    if (metadata.schemaString !== this.snapshot.metadata.schemaString) this.checkView({ dataChange: true })
     this.stagedMetadata = metadata
     return this
   }
@@ -276,6 +295,16 @@ export class Transaction {
       settled.add(file)
     }
     return settled
+  }
+
+  private checkView({ dataChange }: Pick<AddFile, 'dataChange'>): void {
+    if (dataChange && this.snapshot.properties.isView && !this.maintainsView)
+      throw new DeltaError(
+        'VIEW_READ_ONLY',
+        'the rows of a view come from its definition alone',
+        { table: this.table.uri },
+        { hint: 'change its sources; REFRESH, REBUILD and DROP MATERIALIZED VIEW act on the view' },
+      )
   }
 
   private footprint(settledFiles: ReadonlySet<string>): Footprint {

@@ -128,6 +128,24 @@ export function renderStatement(statement: Statement): string {
       return `CHECKPOINT ${name(s.table)}`
     case 'generate':
       return `GENERATE ${s.what} FOR TABLE ${name(s.table)}`
+    case 'createView':
+      return words(
+        `CREATE ${s.orReplace ? 'OR REPLACE ' : ''}MATERIALIZED VIEW`,
+        s.ifNotExists && 'IF NOT EXISTS',
+        name(s.view),
+        s.clusterBy.length > 0 && clusterBy(s.clusterBy),
+        s.comment !== undefined && `COMMENT ${str(s.comment)}`,
+        properties('TBLPROPERTIES', s.properties),
+        `AS ${s.as}`,
+      )
+    case 'dropView':
+      return words('DROP MATERIALIZED VIEW', s.ifExists && 'IF EXISTS', name(s.view))
+    case 'refreshView':
+      return words(`REFRESH MATERIALIZED VIEW ${name(s.view)}`, s.full && 'FULL')
+    case 'rebuildView':
+      return words(`REBUILD MATERIALIZED VIEW ${name(s.view)}`, s.as !== undefined && `AS ${s.as}`)
+    case 'showViews':
+      return 'SHOW VIEWS'
   }
 }
 

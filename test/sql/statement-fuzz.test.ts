@@ -98,6 +98,15 @@ const createTable = of('createTable', {
   properties,
   as: fc.constant(undefined),
 })
+const createView = of('createView', {
+  view: table,
+  orReplace: fc.boolean(),
+  ifNotExists: fc.constant(false),
+  clusterBy: fc.array(path, { maxLength: 2 }),
+  comment: maybe(quotable),
+  properties,
+  as: fc.constantFrom('SELECT a FROM t', 'SELECT count(*) AS n FROM t'),
+})
 const createTableAs = fc
   .tuple(createTable, query, fc.boolean())
   .map(([create, as, ifNotExists]) => ({ ...create, mode: 'create' as const, ifNotExists, columns: [], constraints: [], as }))
@@ -223,6 +232,11 @@ const statement = fc.oneof(
   of('fsck', { table, dryRun: fc.boolean() }),
   of('checkpoint', { table }),
   of('generate', { table, what: fc.constant('symlink_format_manifest') }),
+  createView,
+  of('dropView', { view: table, ifExists: fc.boolean() }),
+  of('refreshView', { view: table, full: fc.boolean() }),
+  of('rebuildView', { view: table, as: fc.constantFrom(undefined, 'SELECT 1 AS a') }),
+  of('showViews', {}),
 ) as fc.Arbitrary<Statement>
 
 it('every statement that is rendered reads as itself', () => {

@@ -6,6 +6,7 @@ import type { CreateHead } from './create-head.js'
 import { type ColumnPath, readClusterBy, readTableName } from './names.js'
 import { readProperties } from './properties.js'
 import { unsupported } from './unsupported.js'
+import { type CreateView, readCreateView } from './views.js'
 
 export interface CreateTable extends CreateHead {
   readonly kind: 'createTable'
@@ -21,9 +22,10 @@ export interface CreateTable extends CreateHead {
   readonly as: string | undefined
 }
 
-/** `CREATE [OR REPLACE] TABLE …` and `REPLACE TABLE …`, behind the first word. */
-export function readCreate(cursor: Cursor, first: 'create' | 'replace'): CreateTable | Clone {
+/** `CREATE [OR REPLACE] TABLE …`, `CREATE [OR REPLACE] MATERIALIZED VIEW …` and `REPLACE TABLE …`, behind the first word. */
+export function readCreate(cursor: Cursor, first: 'create' | 'replace'): CreateTable | Clone | CreateView {
   const mode = first === 'replace' ? 'replace' : cursor.accept('or', 'replace') ? 'createOrReplace' : 'create'
+  if (mode !== 'replace' && cursor.accept('materialized', 'view')) return readCreateView(cursor, mode === 'createOrReplace')
   if (!cursor.accept('table')) throw unsupported(`${first.toUpperCase()} ${cursor.peek()?.text.toUpperCase() ?? ''}`.trim())
   const ifNotExists = cursor.accept('if', 'not', 'exists')
   if (ifNotExists && mode !== 'create')

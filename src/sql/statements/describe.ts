@@ -2,6 +2,7 @@ import type { Cursor } from '../cursor.js'
 import { readTableName, readTableOrPath, type TableName } from './names.js'
 import { readPropertyKey } from './properties.js'
 import { unsupported } from './unsupported.js'
+import type { ShowViews } from './views.js'
 
 export type Describe =
   | { readonly kind: 'describe'; readonly table: TableName; readonly what: 'columns' | 'extended' | 'detail' }
@@ -9,6 +10,7 @@ export type Describe =
 
 export type Show =
   | { readonly kind: 'showTables' }
+  | ShowViews
   | { readonly kind: 'showProperties'; readonly table: TableName; readonly key: string | undefined }
   | { readonly kind: 'showColumns'; readonly table: TableName }
   | { readonly kind: 'showPartitions'; readonly table: TableName }
@@ -40,6 +42,7 @@ export function readShow(cursor: Cursor): Show {
 
 function readWhat(cursor: Cursor): Show {
   if (cursor.accept('tables')) return { kind: 'showTables' }
+  if (cursor.accept('views') || cursor.accept('materialized', 'views')) return { kind: 'showViews' }
   if (cursor.accept('create', 'table')) return { kind: 'showCreateTable', table: readTableName(cursor) }
   if (cursor.accept('partitions')) return { kind: 'showPartitions', table: readTableName(cursor) }
   if (cursor.accept('columns')) {

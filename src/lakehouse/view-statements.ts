@@ -1,0 +1,95 @@
+import { DeltaError } from '../base/errors.js'
+import type { TableName } from '../sql/statements/names.js'
+import type { ViewStatement } from '../sql/statements/views.js'
+import { commandResult } from './query-runner.js'
+import { one, text } from './relations.js'
+import type { QueryResult } from './result.js'
+import type { TableHost } from './table-host.js'
+import { createView, listViews, pinView, rebuildView, refreshView, type ViewCatalog } from './views.js'
+
+/** What statements about views ask of the catalog. */
+interface ViewStatementCatalog extends ViewCatalog {
+  dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
+}
+
+/** Runs a statement about views. */
+export async function runViewStatement(
+  catalog: ViewStatementCatalog,
+  host: TableHost,
+  statement: ViewStatement,
+  signal: AbortSignal | undefined,
+): Promise<QueryResult> {
+  switch (statement.kind) {
+    case 'showViews': {
+      const views = await listViews(catalog, signal)
+      const columns = [text('name'), text('uri'), { name: 'sources', type: 'VARCHAR[]' }, text('definition')]
+      return commandResult(
+        host,
+        columns,
+        views.map(({ name, uri, sources, definition }) => ({ name, uri, sources, definition })),
+      )
+    }
+    case 'createView': {
+      const made = await createView(host, catalog, await canonical(catalog, nameOf(statement.view)), statement, signal)
+      return one(host, {
+        created: ['BOOLEAN', made.created],
+        version: ['BIGINT', made.version],
+        rows_added: ['BIGINT', made.rowsAdded],
+        maintenance: ['VARCHAR', made.maintenance],
+      })
+    }
+    case 'rebuildView': {
+      const made = await rebuildView(host, catalog, await canonical(catalog, nameOf(statement.view)), statement.as, signal)
+      return one(host, {
+        version: ['BIGINT', made.version],
+        rows_added: ['BIGINT', made.rowsAdded],
+        maintenance: ['VARCHAR', made.maintenance],
+      })
+    }
+    case 'refreshView': {
+      const name = await canonical(catalog, nameOf(statement.view))
+      const result = await refreshView(host, name, { full: statement.full, signal })
+      return one(host, {
+        outcome: ['VARCHAR', result.outcome],
+        how: ['VARCHAR', result.how],
+        version: ['BIGINT', result.version],
+        sources: ['MAP(VARCHAR, BIGINT)', result.sources],
+        rows_added: ['BIGINT', result.rowsAdded],
+        rows_removed: ['BIGINT', result.rowsRemoved ?? null],
+        files_added: ['BIGINT', result.filesAdded],
+        files_removed: ['BIGINT', result.filesRemoved],
+        files_marked: ['BIGINT', result.filesMarked],
+        bytes_read: ['BIGINT', result.bytesRead],
+      })
+    }
+    case 'dropView': {
+      const name = await canonical(catalog, nameOf(statement.view))
+      if (statement.ifExists && !(await catalog.deltaOf(name).exists())) return one(host, { dropped: ['BOOLEAN', false] })
+      await pinView(host, name, signal)
+      return one(host, { dropped: ['BOOLEAN', await catalog.dropTable(name, { ifExists: statement.ifExists })] })
+    }
+  }
+}
+
+/** @throws {DeltaError} `VIEW_READ_ONLY` for a view, which is dropped as one. */
+export async function checkNoView(host: TableHost, name: string): Promise<void> {
+  const pinned = await host.pin({ schema: '', name }, undefined)
+  if (pinned?.snapshot.properties.isView)
+    throw new DeltaError('VIEW_READ_ONLY', 'this is a view', { view: name }, { hint: 'write DROP MATERIALIZED VIEW' })
+}
+
+/** The name that is there, whatever the letter case. */
+async function canonical(catalog: ViewCatalog, name: string): Promise<string> {
+  const same = (await catalog.tables()).filter((table) => table.name.toLowerCase() === name.toLowerCase())
+  return (same.find((table) => table.name === name) ?? same[0])?.name ?? name
+}
+
+function nameOf(view: TableName): string {
+  if ('name' in view) return view.name
+  throw new DeltaError(
+    'STATEMENT_UNSUPPORTED',
+    'a view goes by its name, not by location',
+    {},
+    { hint: 'open a lakehouse at the folder above it' },
+  )
+}
