@@ -10,7 +10,7 @@ import type { Settings } from './settings.js'
  * @throws {CommandError} `PORT_TAKEN`
  */
 export async function listen(lake: Lakehouse, settings: Settings): Promise<RunningServer> {
-  const { host, port, token, readToken, log } = settings
+  const { host, port, token, readToken, maintenance, log } = settings
   const [{ startServer }, { logLines }] = await Promise.all([import('../server/server.js'), import('../server/log.js')])
   try {
     return await startServer(lake, {
@@ -18,6 +18,7 @@ export async function listen(lake: Lakehouse, settings: Settings): Promise<Runni
       port,
       token,
       readToken,
+      maintenance,
       limits: limitsOf(settings),
       log: log ? logLines() : undefined,
     })

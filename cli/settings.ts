@@ -197,6 +197,14 @@ export const SETTINGS = {
     description: 'memory for answers that are sent again while their versions are the newest; 0 keeps none',
     parse: size,
   },
+  maintenance: {
+    flags: '--maintenance <on|off>',
+    env: 'DELTAIC_MAINTENANCE',
+    default: 'on',
+    scope: 'server',
+    description: 'look after the tables: rewrite small files, and what their properties ask for',
+    parse: yesOrNo,
+  },
   log: {
     flags: '--log',
     env: 'DELTAIC_LOG',

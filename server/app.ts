@@ -16,6 +16,7 @@ import { sqlRoute } from './sql-route.js'
 import { tablesRoute } from './tables-route.js'
 import { undoRoute } from './undo-route.js'
 import { answerUnknownRoutes } from './unknown-route.js'
+import { upkeepRoute } from './upkeep-route.js'
 
 /** How long a whole request may take to come in: uploads over slow lines do. */
 const REQUEST_MS = 30 * 60_000
@@ -60,6 +61,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   optimizeRoute(app, context)
   undoRoute(app, context)
   maintenanceRoutes(app, context)
+  upkeepRoute(app, context)
   await app.register(rowsRoute, context)
   return app
 }

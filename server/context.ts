@@ -1,4 +1,4 @@
-import type { Lakehouse } from '../src/index.js'
+import type { AutoMaintenance, Lakehouse } from '../src/index.js'
 import type { AnswerCache } from './answer-cache.js'
 import type { ServerLimits } from './options.js'
 import type { QueryJobs } from './query-jobs.js'
@@ -11,4 +11,6 @@ export interface ServerContext {
   readonly slots: QuerySlots
   readonly cache: AnswerCache
   readonly jobs: QueryJobs
+  /** `undefined` where it is switched off. */
+  readonly maintenance: AutoMaintenance | undefined
 }

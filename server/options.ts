@@ -36,6 +36,8 @@ export interface ServerOptions {
   /** Serves as `token` does, for whoever may only read. Alone, it makes a server that nobody writes to. */
   readonly readToken?: string | undefined
   readonly limits?: { readonly [name in keyof ServerLimits]?: ServerLimits[name] | undefined } | undefined
+  /** Whether the server looks after the tables that it serves. @defaultValue true */
+  readonly maintenance?: boolean | undefined
   /** Gets what happens; see `logLines`. @defaultValue nobody */
   readonly log?: LogSink | undefined
 }

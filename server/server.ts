@@ -27,9 +27,10 @@ export async function startServer(lake: Lakehouse, options: ServerOptions = {}):
   const settings = serverSettings(options)
   const { limits } = settings
   const jobs = new QueryJobs(lake, limits)
-  const context = { lake, limits, slots: new QuerySlots(limits), cache: new AnswerCache(limits.cacheBytesMax), jobs }
+  const maintenance = options.maintenance === false ? undefined : lake.maintain()
+  const context = { lake, limits, slots: new QuerySlots(limits), cache: new AnswerCache(limits.cacheBytesMax), jobs, maintenance }
   const app = await buildApp(context, settings)
-  app.addHook('preClose', async () => await jobs.close())
+  app.addHook('preClose', async () => void (await Promise.all([jobs.close(), maintenance?.close()])))
   await listen(app, settings)
   const { port } = app.server.address() as AddressInfo
   const url = `http://${hostInUrl(settings.host)}:${port}`

@@ -3,6 +3,7 @@ export { DeltaError, type ErrorCode, type ErrorDetails, type ErrorKind, isDeltaE
 export type { DeltaicEvent, EventSink } from './base/events.js'
 export { type Random, seededRandom, systemRandom } from './base/random.js'
 export type { IngestResult } from './ingest/group-read.js'
+export type { AutoMaintenance } from './lakehouse/auto-maintenance.js'
 export type { ChangesOptions } from './lakehouse/changes.js'
 export { type CheckStoreOptions, checkStore } from './lakehouse/check-store.js'
 export type { FollowOptions, FollowResult } from './lakehouse/follow.js'

@@ -12,11 +12,18 @@ import { splitStatements, tokenize } from '../sql/tokens.js'
 import { openStore } from '../storage/open.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { DeltaTable } from '../table/delta-table.js'
+import { AutoMaintenance } from './auto-maintenance.js'
 import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
 import { Engines } from './engines.js'
 import { freshEnough } from './fresh-enough.js'
-import type { CloneTableOptions, CloneTableResult, ConvertOptions, ConvertTableResult } from './maintenance-options.js'
+import type {
+  CloneTableOptions,
+  CloneTableResult,
+  ConvertOptions,
+  ConvertTableResult,
+  MaintenanceOptions,
+} from './maintenance-options.js'
 import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
@@ -80,6 +87,7 @@ export class Lakehouse {
   private readonly outside = new Map<string, DeltaTable>()
   private rootCheck: Promise<void> | undefined
   private closed = false
+  private maintenance: AutoMaintenance | undefined
 
   private constructor(store: ObjectStore, options: LakehouseOptions, engines: Engines, clock: Clock) {
     const lingerMs = options.lingerMs ?? LINGER_MS
@@ -306,10 +314,29 @@ export class Lakehouse {
     })
   }
 
+  /**
+   * Begins to look after the tables that this lakehouse has open, by their properties; see `AutoMaintenance`. It ends with the
+   * lakehouse, or when it is closed.
+   */
+  maintain(options: MaintenanceOptions = {}): AutoMaintenance {
+    this.checkOpen()
+    if (this.maintenance && !this.maintenance.isClosed) return this.maintenance
+    this.maintenance = new AutoMaintenance(
+      {
+        tables: () => [...this.opened].map(([name, { delta }]) => [name, delta] as const),
+        source: this.host.engines.source,
+        engine: this.host.engines.small,
+      },
+      options,
+    ).start()
+    return this.maintenance
+  }
+
   /** Finishes what was taken in, stops what runs, and frees everything. Calling it again does nothing. */
   async close(): Promise<void> {
     if (this.closed) return
     this.closed = true
+    await this.maintenance?.close()
     for (const { table } of this.opened.values()) await table.close()
     for (const delta of this.outside.values()) await delta.close()
     await this.host.engines.close()

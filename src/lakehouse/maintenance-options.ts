@@ -66,3 +66,31 @@ export interface ConvertTableResult {
   readonly files: number
   readonly rows: number
 }
+
+export interface MaintenanceOptions {
+  /** How often tables are looked at, in milliseconds. @defaultValue 5,000 */
+  readonly everyMs?: number | undefined
+}
+
+/** How a table is, and what its upkeep did since this process began to look at it. */
+export interface TableMaintenance {
+  readonly table: string
+  /** The version that was looked at last. */
+  readonly version: number
+  /** What it is to read all of it: files that there are, and that there would be if all of them were full. */
+  readonly files: number
+  readonly filesAtBest: number
+  readonly bytes: number
+  /** What writers brought, and what rewriting files cost, whoever did it. */
+  readonly bytesAppended: number
+  readonly bytesRewritten: number
+  /** Bytes written for each byte that was brought, at least 1. */
+  readonly writeAmplification: number
+  readonly compactions: number
+  /** Files that compaction let go because somebody else changed them meanwhile. */
+  readonly filesGivenUp: number
+  readonly checkpoints: number
+  readonly vacuums: number
+  readonly filesVacuumed: number
+  readonly failures: number
+}

@@ -1,4 +1,5 @@
 import { assert } from '../base/errors.js'
+import type { Database } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
 import type { Operation } from '../table/commit-info.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -19,6 +20,10 @@ export interface CompactionRequest {
   readonly zorderBy?: readonly (readonly string[])[] | undefined
   /** Rewrite the files that have deletion vectors, whatever their size, and no others. @defaultValue false */
   readonly purge?: boolean | undefined
+  /** Rewrite just these files of a snapshot, in this order. */
+  readonly chosen?: { readonly snapshot: Snapshot; readonly files: readonly SnapshotFile[] } | undefined
+  /** The engine that does the work. @defaultValue the table's */
+  readonly engine?: Database | undefined
   readonly signal?: AbortSignal | undefined
   /** Called after each group of files. */
   readonly onProgress?: ((filesDone: number, filesTotal: number) => void) | undefined
@@ -53,10 +58,10 @@ interface Rewrite {
  */
 export async function compact(table: DeltaTable, source: FileSource, request: CompactionRequest = {}): Promise<CompactionResult> {
   const { signal } = request
-  const snapshot = await table.snapshot({}, { signal })
+  const snapshot = request.chosen?.snapshot ?? (await table.snapshot({}, { signal }))
   await table.transaction(snapshot, { signal })
   const target = request.targetFileSizeBytes ?? snapshot.properties.targetFileSizeBytes
-  const { files } = await snapshot.files(request.condition, { signal })
+  const files = request.chosen?.files ?? (await snapshot.files(request.condition, { signal })).files
   const candidates = files.map((file) => ({ ...file, deletedShare: deletedShare(file) }))
   const order = request.zorderBy && zorder(snapshot, request.zorderBy)
   const kept = keptRowIds(snapshot)
@@ -65,7 +70,7 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   let rewrites: Rewrite[] = []
   for (const inputs of groups) {
     signal?.throwIfAborted()
-    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, kept, order && { order, target }, signal) })
+    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, kept, order && { order, target }, request) })
     request.onProgress?.(
       rewrites.reduce((sum, done) => sum + done.inputs.length, 0),
       filesTotal,
@@ -90,8 +95,9 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
 
 type Candidate = SnapshotFile & { readonly deletedShare: number }
 
-function planned(files: readonly Candidate[], target: number, { zorderBy, purge }: CompactionRequest): Candidate[][] {
+function planned(files: readonly Candidate[], target: number, { zorderBy, purge, chosen }: CompactionRequest): Candidate[][] {
   if (zorderBy) return byPartition(files)
+  if (chosen) return planRewrite(files, target)
   return purge
     ? planRewrite(
         files.filter((file) => file.deletionVector),
@@ -112,7 +118,7 @@ async function rewrite(
   inputs: readonly SnapshotFile[],
   kept: KeptRowIds,
   ordered: { readonly order: ZOrder; readonly target: number } | undefined,
-  signal: AbortSignal | undefined,
+  { signal, engine = table.deps.database }: CompactionRequest,
 ): Promise<readonly AddFile[]> {
   const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
   try {
@@ -121,7 +127,7 @@ async function rewrite(
     const files = Math.ceil(sum(inputs.map((file) => file.sizeBytes)) / (ordered?.target ?? 1))
     const staged = ordered
       ? await stageOrdered(table.deps, query, ordered.order, files, kept.target, options)
-      : await table.deps.database.use((connection) => stageFiles(table.deps, connection, query, kept.target, options))
+      : await engine.use((connection) => stageFiles(table.deps, connection, query, kept.target, options))
     const rowsBefore = inputs.every((file) => file.rows !== undefined)
       ? inputs.reduce((sum, file) => sum + (file.rows ?? 0), 0)
       : undefined
@@ -164,11 +170,11 @@ async function commit(
 }
 
 /** As Spark writes it. */
-function described({ condition, zorderBy = [], purge }: CompactionRequest): Pick<Operation, 'name' | 'parameters'> {
+function described({ condition, zorderBy = [], purge, chosen }: CompactionRequest): Pick<Operation, 'name' | 'parameters'> {
   const predicate = JSON.stringify(condition === undefined ? [] : [condition])
   if (purge) return { name: 'REORG', parameters: { predicate, applyPurge: true } }
   const zOrderBy = JSON.stringify(zorderBy.map((path) => path.join('.')))
-  return { name: 'OPTIMIZE', parameters: { predicate, zOrderBy, clusterBy: '[]', auto: false } }
+  return { name: 'OPTIMIZE', parameters: { predicate, zOrderBy, clusterBy: '[]', auto: chosen !== undefined } }
 }
 
 /** How large the files are, from the smallest to the largest. */

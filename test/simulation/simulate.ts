@@ -2,8 +2,11 @@ import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import { isDeltaError } from '../../src/base/errors.js'
 import { type Random, seededRandom } from '../../src/base/random.js'
+import { AutoMaintenance } from '../../src/lakehouse/auto-maintenance.js'
 import type { Engines } from '../../src/lakehouse/engines.js'
+import type { Lakehouse } from '../../src/lakehouse/lakehouse.js'
 import type { Table } from '../../src/lakehouse/table.js'
+import type { DeltaTable } from '../../src/table/delta-table.js'
 import { CALM, Disk, type Plants, type Weather } from './disk.js'
 import { type Batch, type Change, commitTimes, judge, Ledger } from './model.js'
 import { Node } from './node.js'
@@ -128,6 +131,7 @@ class Simulation {
       'delta.checkpointInterval': String(3 + scheduler.below(6)),
       'delta.deletedFileRetentionDuration': 'interval 2 days',
       'delta.logRetentionDuration': 'interval 3 days',
+      'deltaic.maintenance.minFiles': String(2 + scheduler.below(4)),
       ...(scheduler.chance(0.5) ? { 'delta.enableDeletionVectors': 'true' } : {}),
       ...(scheduler.chance(0.3) ? { 'delta.enableInCommitTimestamps': 'true' } : {}),
       ...(scheduler.chance(0.3) ? { 'delta.feature.v2Checkpoint': 'supported', 'delta.checkpointPolicy': 'v2' } : {}),
@@ -226,12 +230,14 @@ class Simulation {
 
   private async maintain(): Promise<void> {
     const { scheduler } = this
+    const upkeep = async (_: Table, { source, small: engine }: Engines, delta: DeltaTable) =>
+      new AutoMaintenance({ tables: () => [['t', delta]], source, engine }).once()
     const vacuum = async (table: Table) => table.vacuum(this.options.vacuumEarly ? { retentionMs: 0, force: true } : {})
-    const work = [async (table: Table) => table.optimize(), vacuum, async (table: Table) => table.checkpoint()]
+    const work = [async (table: Table) => table.optimize(), vacuum, async (table: Table) => table.checkpoint(), upkeep]
     while (this.producing > 0) {
       await this.pause(2)
       const one = scheduler.pick(work)
-      await this.attempt(async (table) => void (await one(table)))
+      await this.attempt(async (table, lake) => void (await one(table, this.engines, lake.deltaOf('t'))))
     }
   }
 
@@ -282,9 +288,9 @@ class Simulation {
     await fresh.close()
   }
 
-  private async attempt(work: (table: Table) => Promise<void>): Promise<boolean> {
-    const { table } = await this.scheduler.pick(this.nodes).serve()
-    return this.tolerate(async () => work(table))
+  private async attempt(work: (table: Table, lake: Lakehouse) => Promise<void>): Promise<boolean> {
+    const { table, lake } = await this.scheduler.pick(this.nodes).serve()
+    return this.tolerate(async () => work(table, lake))
   }
 
   /** Work may fail, in the ways in which it is said to. */
