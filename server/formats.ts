@@ -20,6 +20,9 @@ export const ROW_TYPES: Readonly<Record<Exclude<AnswerFormat, 'table'>, readonly
   ANSWER_TYPES,
 )
 
+/** What curl calls `--data-binary` when it is told nothing: NDJSON, which nothing that a form sends is. */
+const CURL_TYPE = 'application/x-www-form-urlencoded'
+
 export type RowFormat = keyof typeof ROW_TYPES
 
 type Encoding = 'none' | 'gzip' | 'br' | 'zstd'
@@ -75,7 +78,7 @@ export function rowFormat(contentType: string | undefined): RowFormat {
     ?.slice('charset='.length)
     .replaceAll('"', '')
   const formats = Object.keys(ROW_TYPES) as readonly RowFormat[]
-  const format = formats.find((name) => ROW_TYPES[name].includes(type))
+  const format = type === CURL_TYPE ? 'ndjson' : formats.find((name) => ROW_TYPES[name].includes(type))
   const readable = charset === undefined || charset === 'utf-8' || charset === 'utf8' || charset === 'us-ascii'
   if (format && readable) return format
   const types = formats.map((name) => ROW_TYPES[name][0])

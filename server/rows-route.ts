@@ -13,6 +13,8 @@ const NAME_LENGTH_MAX = 255
 interface RowsQuery {
   readonly create?: boolean
   readonly onError?: 'fail' | 'reject'
+  readonly schema?: 'strict' | 'evolve'
+  readonly gaps?: 'allow' | 'refuse'
 }
 
 const headers = {
@@ -33,6 +35,18 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   const onError = { type: 'string', enum: ['fail', 'reject'], default: 'fail' } as const
+  const schema = {
+    type: 'string',
+    enum: ['strict', 'evolve'],
+    default: 'strict',
+    description: 'What fields that the table lacks do: fail their line, or become columns.',
+  } as const
+  const gaps = {
+    type: 'string',
+    enum: ['allow', 'refuse'],
+    default: 'allow',
+    description: 'Whether a Producer-Sequence may leave out numbers; the first one is then 0 or 1.',
+  } as const
   const content = Object.fromEntries(Object.values(ROW_TYPES).flatMap((types) => types.map((type) => [type, { schema: {} }])))
   app.post<{ Params: { readonly table: string }; Querystring: RowsQuery }>(
     '/v1/tables/:table/rows',
@@ -41,7 +55,12 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
         operationId: 'append',
         summary: 'Append rows',
         params: tableParams,
-        querystring: object({ 'create?': { type: 'boolean', default: false }, 'onError?': onError }),
+        querystring: object({
+          'create?': { type: 'boolean', default: false },
+          'onError?': onError,
+          'schema?': schema,
+          'gaps?': gaps,
+        }),
         headers,
         body: { content },
         response: { 200: rowsAnswer, ...problems },
@@ -72,9 +91,18 @@ function ingestOptions(headers: IncomingHttpHeaders, query: RowsQuery, bytesMax:
     compression: rowCompression(headers['content-encoding']),
     onError: query.onError,
     create: query.create,
-    txn: txnOf(headers),
+    schema: query.schema,
+    txn: batchOf(headers, query),
     bytesMax,
   }
+}
+
+function batchOf(headers: IncomingHttpHeaders, { gaps }: RowsQuery): IngestOptions['txn'] {
+  const txn = txnOf(headers)
+  if (gaps !== 'refuse') return txn
+  if (!txn || txn.appId.startsWith(KEY_PREFIX))
+    throw new DeltaError('ARGUMENT_INVALID', 'gaps are refused for Producer-Id and Producer-Sequence alone')
+  return { ...txn, follows: 'closely' }
 }
 
 /**

@@ -11,6 +11,7 @@ import { type FollowFlags, followFiles } from './ingest-follow.js'
 interface IngestFlags extends FollowFlags {
   readonly producer?: string
   readonly sequence?: number
+  readonly schema: 'strict' | 'evolve'
 }
 
 const FORMATS = ['ndjson', 'json', 'csv', 'parquet', 'arrow', 'clf', 'combined'] as const satisfies readonly InputFormat[]
@@ -51,6 +52,11 @@ export function ingestCommand(run: Run): Command {
         .choices(['fail', 'reject'])
         .default('fail'),
     )
+    .addOption(
+      new Option('--schema <what>', 'fields that the table lacks fail their line, or become columns of it')
+        .choices(['strict', 'evolve'])
+        .default('strict'),
+    )
     .addHelpText(
       'after',
       '\nExample:\n  $ deltaic ingest visits access.log --format combined --create --on-error reject' +
@@ -86,6 +92,7 @@ async function ingest(
           create: flags.create,
           batchRows: flags.batchRows,
           onError: flags.onError,
+          schema: flags.schema,
           txn: await batchOf(file, index, flags),
           signal: context.signal,
           onProgress: bar.show,

@@ -8,6 +8,8 @@ export interface BatchId {
   readonly version: number
   /** The version that the producer's last batch in the table has to have, -1 where it must have none; any without this. */
   readonly after?: number | undefined
+  /** `closely`: only after the batch before it; the first one is 0 or 1. */
+  readonly follows?: 'closely' | undefined
 }
 
 /** What a batch became the first time. */

@@ -1,10 +1,10 @@
 import { DeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
 import { identityColumns } from '../protocol/identity.js'
-import { conflictError } from '../table/conflict.js'
+import { type Conflict, conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { withMarks } from '../table/row-numbers.js'
-import { findFirstResult } from './batches.js'
+import { type BatchId, findFirstResult } from './batches.js'
 import {
   type Accepted,
   type IngestRequest,
@@ -25,6 +25,9 @@ export interface GroupCommitOptions {
   readonly keepRejects: (rejects: readonly RejectedLine[], of: Pick<IngestRequest, 'batch' | 'source'>) => Promise<void>
 }
 
+/** How often a group is read anew because the table has changed meanwhile. */
+const REREADS_MAX = 10
+const REREAD: ReadonlySet<Conflict['reason']> = new Set(['metadataChanged', 'protocolChanged'])
 const GROUP_BYTES_MAX = 64 * 1024 * 1024
 const GROUP_REQUESTS_MAX = 4096
 /** Groups that are read at one time. */
@@ -190,13 +193,13 @@ export class GroupCommit {
     return prepared
   }
 
-  private async commit(prepared: Prepared): Promise<void> {
+  private async commit(prepared: Prepared, rereads = 0): Promise<void> {
     const { accepted } = prepared
     const waiting = accepted.map((one) => one.waiting)
-    const fresh = await this.withoutReplays(waiting)
+    const fresh = await this.withoutGaps(await this.withoutReplays(waiting))
     const still = await this.withRejectsKept(accepted.filter((one) => fresh.includes(one.waiting)))
     // Rows share files, so when a batch turns out to be in the table already the others are read again without it.
-    if (still.length < accepted.length) return this.again(still)
+    if (still.length < accepted.length) return this.again(still, rereads)
     const rows = accepted.reduce((sum, one) => sum + one.rows, 0)
     const batched = accepted.some(({ waiting }) => waiting.request.batch)
     let version = prepared.snapshot.version
@@ -211,8 +214,11 @@ export class GroupCommit {
       if (isNumbered) transaction.setMetadata(withMarks(prepared.snapshot.metadata, identityMarks))
       const outcome = await transaction.describe(writeOperation(prepared, rows)).commit()
       if (outcome.kind === 'conflict') {
-        const isOnlyMarks = isNumbered && outcome.conflict.reason === 'metadataChanged'
-        if (outcome.conflict.reason === 'sameProducer' || isOnlyMarks) return this.again(still)
+        // Rows share files with those of others, and follow from nothing but the table's design: they are read for the new one.
+        const { reason } = outcome.conflict
+        const isSame = (await this.table.knownSnapshot()).metadata.id === prepared.snapshot.metadata.id
+        const mayReadAgain = REREAD.has(reason) && isSame && (isNumbered || rereads < REREADS_MAX)
+        if (reason === 'sameProducer' || mayReadAgain) return this.again(still, rereads + 1)
         throw conflictError(this.table.uri, outcome.conflict)
       }
       version = outcome.version
@@ -228,8 +234,8 @@ export class GroupCommit {
   }
 
   /** Reads a group anew. */
-  private async again(group: readonly Waiting[]): Promise<void> {
-    if (group.length > 0) await this.commit(await this.prepare(group))
+  private async again(group: readonly Waiting[], rereads: number): Promise<void> {
+    if (group.length > 0) await this.commit(await this.prepare(group), rereads)
   }
 
   /** Keeps each request's rejected lines, once; a request whose lines cannot be kept fails alone. */
@@ -245,6 +251,22 @@ export class GroupCommit {
       }
     }
     return still
+  }
+
+  /** Refuses batches that leave out one before them where that was asked for. All batches before these are committed. */
+  private async withoutGaps(group: readonly Waiting[]): Promise<readonly Waiting[]> {
+    const log = await this.table.known()
+    const came = new Map<string, number>()
+    return group.filter((waiting) => {
+      const { batch } = waiting.request
+      if (!batch) return true
+      const { appId, version, follows } = batch
+      const last = came.get(appId) ?? log.transaction(appId)?.version
+      const leavesGap = follows === 'closely' && (last === undefined ? version > 1 : version > last + 1)
+      if (leavesGap) waiting.reject(gapBefore(batch, last))
+      else came.set(appId, Math.max(last ?? 0, version))
+      return !leavesGap
+    })
   }
 
   /** Answers batches that are in the table already, and gives the others back. */
@@ -263,6 +285,15 @@ export class GroupCommit {
     }
     return fresh
   }
+}
+
+function gapBefore({ appId, version }: BatchId, last: number | undefined): DeltaError {
+  return new DeltaError(
+    'SEQUENCE_OUT_OF_ORDER',
+    'a batch before this one has not come in',
+    { producer: appId, sequence: version, last: last ?? null },
+    { hint: 'send the batches that are missing first' },
+  )
 }
 
 function writeOperation(prepared: Prepared, rows: number) {

@@ -23,7 +23,8 @@ import {
 } from './parts.js'
 import { givenFields, provenanceOf } from './provenance.js'
 import { RegularLines } from './regular-lines.js'
-import type { RejectedLine } from './staging.js'
+import { PLACE, ruleBreakers } from './rule-breakers.js'
+import { RAW_CHARACTERS_MAX, type RejectedLine } from './staging.js'
 
 /** Rows of one request, taken in whole. */
 export interface IngestRequest {
@@ -203,25 +204,49 @@ async function write(
     const { adds, identityMarks } = await stageFiles(deps, connection, all, snapshot, { identityMarks: new Map() })
     return { accepted, adds, identityMarks }
   } catch (error) {
-    if (taken.length === 1 || !isDeltaError(error, 'invalid')) throw error
+    const isFinal = taken.length === 1 && taken[0]?.owner.request.onError !== 'reject'
+    if (isFinal || !isDeltaError(error, 'invalid')) throw error
   }
   const kept: Accepted[] = []
   const adds: AddFile[] = []
   let identityMarks: IdentityMarks = new Map()
-  for (const [index, owned] of taken.entries()) {
+  for (const owned of taken) {
+    const stageQuery = async (query: string, rows: number) => {
+      if (rows === 0) return
+      const staged = await stageFiles(deps, connection, query, snapshot, { identityMarks })
+      adds.push(...staged.adds)
+      identityMarks = staged.identityMarks ?? identityMarks
+    }
+    const mayReject = owned.owner.request.onError === 'reject'
     try {
-      if (owned.rows > 0) {
-        const staged = await stageFiles(deps, connection, owned.select(), snapshot, { identityMarks })
-        adds.push(...staged.adds)
-        identityMarks = staged.identityMarks ?? identityMarks
-      }
-      kept.push(...accepted.slice(index, index + 1))
+      const rest = mayReject ? await withoutBreakers(connection, snapshot, owned) : undefined
+      const { rows, rejects } = rest ?? owned
+      await stageQuery(rest?.query ?? owned.select(), rows)
+      kept.push({ waiting: owned.owner, rows, rejects })
     } catch (error) {
       if (!isDeltaError(error, 'invalid')) throw error
       owned.owner.reject(error)
     }
   }
   return { accepted: kept, adds, identityMarks }
+}
+
+/** A request's rows but those that break a rule of the table; `undefined` when none does. */
+async function withoutBreakers(connection: Connection, snapshot: Snapshot, owned: OwnedRows<Waiting>) {
+  const placed = owned.selectPlaced(PLACE)
+  const breakers = await ruleBreakers(connection, placed, snapshot)
+  if (breakers.length === 0) return undefined
+  const lines = await owned.linesAt(new Set(breakers.map(({ place }) => place)))
+  const rejects = breakers.map(({ place, reason, row }) => ({
+    line: lines.get(place)?.line ?? 0,
+    reason,
+    raw: (lines.get(place)?.text ?? row).slice(0, RAW_CHARACTERS_MAX),
+  }))
+  return {
+    query: owned.select(breakers.map(({ place }) => place)),
+    rows: owned.rows - breakers.length,
+    rejects: [...owned.rejects, ...rejects].toSorted((a, b) => a.line - b.line),
+  }
 }
 
 export function rowsInvalid(rejects: readonly RejectedLine[]): DeltaError {

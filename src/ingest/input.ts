@@ -131,19 +131,18 @@ export function readerFor(input: Input, fields: readonly InputField[]): RowReade
 /**
  * The columns that a new table needs for an input. Times found in text are instants.
  *
+ * @param looksAt how many of its rows tell.
  * @throws {DeltaError} `ROWS_INVALID` when nothing in it tells.
  */
-export async function inferFields(connection: Connection, input: Input): Promise<readonly StructField[]> {
+export async function inferFields(
+  connection: Connection,
+  input: Input,
+  looksAt: 'some' | 'all' = 'some',
+): Promise<readonly StructField[]> {
   const [file = ''] = input.files
   if (input.format === 'clf' || input.format === 'combined') return ACCESS_LOG_FIELDS
   if (input.format === 'ndjson' || input.format === 'json') await checkNesting(file, input.format)
-  const sources: Readonly<Record<string, string>> = {
-    ndjson: `read_json(${globLiteral(file)}, format = 'newline_delimited', ignore_errors = true)`,
-    json: `read_json(${globLiteral(file)})`,
-    csv: input.csv ? `read_csv(${globLiteral(file)}, header = true, ${csvOptions(input.csv)})` : '',
-    parquet: parquetScan(input.files),
-  }
-  const found = await notOfFormat(input.format, () => connection.describe(`SELECT * FROM ${sources[input.format]}`))
+  const found = await notOfFormat(input.format, () => connection.describe(`SELECT * FROM ${guessingScan(input, looksAt)}`))
   const fields = found.map(({ name, type }) => {
     const parsed = parseType(type, 'duckdb')
     return field(name, parsed === 'timestamp_ntz' && input.format !== 'parquet' ? 'timestamp' : parsed)
@@ -157,6 +156,22 @@ export async function inferFields(connection: Connection, input: Input): Promise
       { hint: 'create the table first, with CREATE TABLE' },
     )
   return fields
+}
+
+/** An input as the engine reads it by itself, guessing what the text of its columns stands for. */
+export function guessingScan(input: Input, looksAt: 'some' | 'all' = 'all'): string {
+  const [file = ''] = input.files
+  const sample = looksAt === 'all' ? ', sample_size = -1' : ''
+  switch (input.format) {
+    case 'ndjson':
+      return `read_json(${globLiteral(file)}, format = 'newline_delimited', ignore_errors = true${sample})`
+    case 'json':
+      return `read_json(${globLiteral(file)}${sample})`
+    case 'csv':
+      return `read_csv(${globLiteral(file)}, header = true${sample}, ${csvOptions(input.csv ?? { delimiter: ',', header: input.columns, blankLines: 0 })})`
+    default:
+      return parquetScan(input.files)
+  }
 }
 
 function metered(chunks: readonly Uint8Array[]): LineMeter {

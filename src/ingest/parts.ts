@@ -7,8 +7,9 @@ import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
 import { openInput, readerFor } from './input.js'
 import { LineMeter } from './line-meter.js'
+import { lines } from './readers.js'
 import type { RegularLines } from './regular-lines.js'
-import { type LineRange, type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
+import { type LineRange, RAW_CHARACTERS_MAX, type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
 /** A file in which the lines of several owners follow each other. */
 export interface Part<Owner> {
@@ -121,8 +122,12 @@ export interface OwnedRows<Owner> {
   readonly rows: number
   /** Lines are counted from the owner's own first one. */
   readonly rejects: readonly RejectedLine[]
-  /** A query of the owner's rows. */
-  select(): string
+  /** A query of the owner's rows, but those at some places. */
+  select(withoutPlaces?: readonly number[]): string
+  /** The same with their places in a column of that name. */
+  selectPlaced(placeColumn: string): string
+  /** The lines, from the owner's first one, and their text where the input has lines, by the places of their rows. */
+  linesAt(places: ReadonlySet<number>): Promise<ReadonlyMap<number, { readonly line: number; readonly text: string | undefined }>>
   /** Keeps the owner's rows out of what is written. */
   leaveOut(): void
 }
@@ -172,7 +177,17 @@ export async function stageParts<Owner>(
           ...reject,
           line: lines.start > 1 ? reject.line - lines.start + 1 : reject.line,
         })),
-        select: () => (part.owners.length === 1 ? rows.select([], entry.sources) : rows.selectRange(lines, entry.sources)),
+        select: (withoutPlaces) =>
+          part.owners.length === 1 && !withoutPlaces
+            ? rows.select([], entry.sources)
+            : rows.selectRange(lines, entry.sources, withoutPlaces),
+        selectPlaced: (placeColumn) => rows.selectPlaced(lines, placeColumn),
+        linesAt: async (places) => {
+          const found = await rows.linesAt(places)
+          const texts = part.format === 'ndjson' ? await textsAt(session, part.path, places) : undefined
+          const own = (line: number) => (lines.start > 1 ? line - lines.start + 1 : line)
+          return new Map([...places].map((place) => [place, { line: own(found.get(place) ?? 0), text: texts?.get(place) }]))
+        },
         leaveOut: () => void entry.without.push(lines),
       })
     }
@@ -200,6 +215,14 @@ export async function stageParts<Owner>(
       for (const { rows } of staged) await rows.drop()
     },
   }
+}
+
+/** The lines of a file at some places, from 0. */
+async function textsAt(session: Connection, path: string, places: ReadonlySet<number>): Promise<ReadonlyMap<number, string>> {
+  const found = await session.rows<{ place: bigint; text: string }>(
+    `SELECT place, left(line, ${RAW_CHARACTERS_MAX}) AS text FROM (SELECT line, row_number() OVER () - 1 AS place FROM ${lines(path)}) WHERE place IN (${[...places].join(', ')})`,
+  )
+  return new Map(found.map(({ place, text }) => [Number(place), text]))
 }
 
 async function readPart<Owner>(session: Connection, spool: Spool, part: Part<Owner>, fields: readonly InputField[]) {

@@ -40,14 +40,18 @@ export interface StagedRows {
   rejectedIn(range: LineRange): number
   /** A query of the rows, but those of lines in `without`. */
   select(without?: readonly LineRange[], sources?: RowSources): string
-  /** A query of the rows of some lines. */
-  selectRange(range: LineRange, sources?: RowSources): string
+  /** A query of the rows of some lines, but those at some places. */
+  selectRange(range: LineRange, sources?: RowSources, withoutPlaces?: readonly number[]): string
+  /** The same with the places of rows, from 0, in a column of that name. */
+  selectPlaced(range: LineRange, placeColumn: string): string
+  /** The lines at some places. */
+  linesAt(places: ReadonlySet<number>): Promise<ReadonlyMap<number, number>>
   drop(): Promise<void>
 }
 
 /** More broken lines than this, and the data is taken for something else. */
 export const REJECTS_MAX = 10_000
-const RAW_CHARACTERS_MAX = 1000
+export const RAW_CHARACTERS_MAX = 1000
 /** What is looked at for the reason; longer lines are looked at whole, as long as they are few. */
 const REASON_CHARACTERS_MAX = 4000
 const LONG_REASONS_MAX = 100
@@ -89,12 +93,13 @@ export async function stageRows(
       await session.run(`CREATE TEMP TABLE ${second} AS ${again}`, { signal })
     }
     const rejected = odd > 0 ? await rejectsOf(session, second, reader, fields, format) : []
-    const rows = (condition: string, sources?: RowSources) => {
+    const kept = (condition: string) => {
       const firstRows = `SELECT rowid AS place, r FROM ${first}`
       const all = odd > 0 ? `${firstRows} WHERE r IS NOT NULL UNION ALL SELECT place, r FROM ${second}` : firstRows
-      const kept = `FROM (${all}) WHERE r IS NOT NULL${condition}`
-      return sources ? withSources(`SELECT place, r ${kept}`, sources, reader.firstLine) : `SELECT r.* ${kept}`
+      return `FROM (${all}) WHERE r IS NOT NULL${condition}`
     }
+    const rows = (condition: string, sources?: RowSources) =>
+      sources ? withSources(`SELECT place, r ${kept(condition)}`, sources, reader.firstLine) : `SELECT r.* ${kept(condition)}`
     const from = ({ start }: LineRange) => start - reader.firstLine
     const until = ({ endExclusive }: LineRange) => endExclusive - reader.firstLine
     const places = (range: LineRange) => `place >= ${from(range)} AND place < ${until(range)}`
@@ -104,7 +109,14 @@ export async function stageRows(
       rejects: rejected.map(({ reject }) => reject),
       rejectedIn: (range) => rejected.filter(({ place }) => place >= from(range) && place < until(range)).length,
       select: (without = [], sources) => rows(without.map((range) => ` AND NOT (${places(range)})`).join(''), sources),
-      selectRange: (range, sources) => rows(` AND ${places(range)}`, sources),
+      selectRange: (range, sources, withoutPlaces = []) =>
+        rows(
+          ` AND ${places(range)}${withoutPlaces.length > 0 ? ` AND place NOT IN (${withoutPlaces.join(', ')})` : ''}`,
+          sources,
+        ),
+      selectPlaced: (range, placeColumn) => `SELECT r.*, place AS ${ident(placeColumn)} ${kept(` AND ${places(range)}`)}`,
+      linesAt: async (some) =>
+        (await reader.linesOf?.(some)) ?? new Map([...some].map((place) => [place, place + reader.firstLine])),
       drop,
     }
   } catch (error) {

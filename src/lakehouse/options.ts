@@ -133,6 +133,11 @@ export interface AppendOptions {
   readonly compression?: Compression | undefined
   /** What a line that cannot be read does: fail the whole append, or go to the table `<name>__rejects`. @defaultValue 'fail' */
   readonly onError?: 'fail' | 'reject' | undefined
+  /**
+   * What fields that the table lacks do: fail their line, or become columns of it, in a commit of their own. The table's types
+   * grow too where it has type widening. @defaultValue 'strict'
+   */
+  readonly schema?: 'strict' | 'evolve' | undefined
   /** Commit every this many rows, instead of once. */
   readonly batchRows?: number | undefined
   /** Makes the append happen once: a repeat is a no-op that answers with the first result. */

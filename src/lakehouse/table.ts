@@ -19,6 +19,7 @@ import type { Transaction } from '../table/transaction.js'
 import { deleteFrom, updateIn } from './change-rows.js'
 import { type ChangesOptions, changesOf } from './changes.js'
 import { tableDetail } from './detail.js'
+import { evolveForInput, isMisfit } from './evolve-input.js'
 import { type FollowOptions, type FollowResult, followInto } from './follow.js'
 import { insertQuery } from './insert.js'
 import { checkTable, vacuumTable } from './maintenance.js'
@@ -61,8 +62,16 @@ export interface IngestOptions {
   readonly compression?: Compression | undefined
   /** What a line that cannot be read does: fail this request, or go to the table `<name>__rejects`. @defaultValue 'fail' */
   readonly onError?: 'fail' | 'reject' | undefined
-  /** Makes the rows come in once: a repeat answers with the first result. */
-  readonly txn?: { readonly appId: string; readonly version: number } | undefined
+  /**
+   * What fields that the table lacks do: fail their line, or become columns of it, in a commit of their own. The table's types
+   * grow too where it has type widening. @defaultValue 'strict'
+   */
+  readonly schema?: 'strict' | 'evolve' | undefined
+  /**
+   * Makes the rows come in once: a repeat answers with the first result. With `follows: 'closely'` the batch is only taken
+   * after the one before it, `version - 1`, and the producer's first one is 0 or 1.
+   */
+  readonly txn?: { readonly appId: string; readonly version: number; readonly follows?: 'closely' | undefined } | undefined
   /** Create the table from the data where there is none. @defaultValue false */
   readonly create?: boolean | undefined
   /** Refuse a body that unpacks to more. @defaultValue 256 MiB */
@@ -126,14 +135,18 @@ export class Table {
       try {
         if (options.create && !(await this.delta.exists()))
           await this.host.create(this.name, await engine.use((connection) => inferFields(connection, opened)))
-        const loaded = await loadInput(this.delta, opened, {
-          onError: options.onError ?? 'fail',
-          batchRows: options.batchRows,
-          batch: options.txn,
-          keepRejects: (rejects) => this.keepRejects(rejects, typeof input === 'string' ? input : 'append'),
-          signal: options.signal,
-          onProgress: (rows, total) => options.onProgress?.({ phase: 'append', done: rows, total, unit: 'rows' }),
-        })
+        const load = (onError: 'fail' | 'reject') =>
+          loadInput(this.delta, opened, {
+            onError,
+            batchRows: options.batchRows,
+            batch: options.txn,
+            keepRejects: (rejects) => this.keepRejects(rejects, typeof input === 'string' ? input : 'append'),
+            signal: options.signal,
+            onProgress: (rows, total) => options.onProgress?.({ phase: 'append', done: rows, total, unit: 'rows' }),
+          })
+        const evolve = () =>
+          engine.use((connection) => evolveForInput(this.delta, this.host.engines.source, connection, opened, options.signal))
+        const loaded = await this.evolving(options, load, evolve)
         return {
           ...loaded,
           rejectsTable: loaded.rowsRejected > 0 ? rejectsTableName(this.name) : undefined,
@@ -204,7 +217,13 @@ export class Table {
         },
       })
       if (options.create && !(await this.delta.exists())) await this.createFor(spooled, format)
-      return await this.group.ingest({ body: spooled, format, onError: options.onError ?? 'fail', batch: options.txn })
+      const whole = spooled
+      const take = (onError: 'fail' | 'reject') => this.group.ingest({ body: whole, format, onError, batch: options.txn })
+      return await this.evolving(options, take, () =>
+        this.withInput(whole, format, (connection, input) =>
+          evolveForInput(this.delta, this.host.engines.source, connection, input, options.signal),
+        ),
+      )
     } finally {
       this.host.spoolRoom.give(held)
       if (spooled?.kind === 'file') await spool.remove(spooled.path)
@@ -395,18 +414,41 @@ export class Table {
   }
 
   private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {
+    await this.host.create(this.name, await this.withInput(body, format, inferFields))
+  }
+
+  /** Has the rows taken; where the table's columns do not fit them and may change, once more with others. */
+  private async evolving<T>(
+    { schema = 'strict', onError = 'fail' }: Pick<IngestOptions, 'schema' | 'onError'>,
+    take: (onError: 'fail' | 'reject') => Promise<T>,
+    evolve: () => Promise<void>,
+  ): Promise<T> {
+    if (schema === 'strict') return take(onError)
+    try {
+      return await take('fail')
+    } catch (error) {
+      if (!isMisfit(error)) throw error
+      await evolve()
+      return take(onError)
+    }
+  }
+
+  private async withInput<T>(
+    body: SpooledBody,
+    format: InputFormat,
+    work: (connection: Connection, input: Input) => Promise<T>,
+  ): Promise<T> {
     const { spool, engineFor } = this.delta.deps
     const path = await spool.take(body)
     try {
-      const fields = await engineFor(body.sizeBytes).use(async (connection) => {
+      return await engineFor(body.sizeBytes).use(async (connection) => {
         const input = await openInput(connection, spool, format, path)
         try {
-          return await inferFields(connection, input)
+          return await work(connection, input)
         } finally {
           await input.release()
         }
       })
-      await this.host.create(this.name, fields)
     } finally {
       if (body.kind === 'bytes') await spool.remove(path)
     }
