@@ -29,7 +29,14 @@ export function mapOf(values: Schema): Schema {
 
 export const tableParams = object({ table: { ...text, minLength: 1, description: 'The name of a table.' } })
 
-const scanStats = object({ filesRead: whole, filesSkipped: whole, bytesRead: whole, bytesSkipped: whole })
+const scanStats = object({
+  filesRead: whole,
+  filesSkipped: whole,
+  bytesRead: whole,
+  bytesSkipped: whole,
+  filesFromCache: whole,
+  skippedBy: object({ partition: whole, generated: whole, statistics: whole }),
+})
 
 const queryAnswer = object({
   columns: list(object({ name: text, type: text })),

@@ -34,6 +34,8 @@ export interface RangeCacheOptions {
 export interface CachedFile {
   /** The local file. It is as long as the remote one, and only what was asked for is in it. */
   readonly path: string
+  /** Whether all that was asked for was there already. */
+  readonly isHit: boolean
   /** Says that nobody reads the file any more. Calling it again does nothing. */
   release(): void
 }
@@ -99,14 +101,16 @@ export class RangeCache {
     const key = JSON.stringify([store.uri, path, sizeBytes])
     const file = this.#files.get(key) ?? this.#create(key, folder, remote)
     file.holds++
+    let isHit: boolean
     try {
-      if (await file.provide(remote, columns, options.signal)) this.#context.fetcher.meter.hits++
+      isHit = await file.provide(remote, columns, options.signal)
+      if (isHit) this.#context.fetcher.meter.hits++
     } catch (error) {
       this.#release(key, file)
       throw error
     }
     this.#evict()
-    return { path: file.localFile, release: once(() => this.#release(key, file)) }
+    return { path: file.localFile, isHit, release: once(() => this.#release(key, file)) }
   }
 
   /** Rejects the opens that wait with `CLOSED`, and deletes every file, held or not. */

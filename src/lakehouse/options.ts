@@ -94,6 +94,20 @@ export interface ScanStats {
   /** Sizes of whole files. */
   readonly bytesRead: number
   readonly bytesSkipped: number
+  /** Files that were at hand already, though their store is remote. */
+  readonly filesFromCache: number
+  /** Of the files skipped, how many by what. */
+  readonly skippedBy: SkippedBy
+}
+
+/** Each file counts once, with the first that left it out. */
+export interface SkippedBy {
+  /** Values of partition columns. */
+  readonly partition: number
+  /** Partition columns that are generated from the column of a filter. */
+  readonly generated: number
+  /** Bounds and null counts. */
+  readonly statistics: number
 }
 
 /** What an answer rests on, for each view that it reads. */

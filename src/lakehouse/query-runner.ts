@@ -13,13 +13,14 @@ import {
   type TableRequest,
   viewStatement,
 } from '../sql/planner.js'
+import { SKIP_REASONS, type SkipReason } from '../sql/pruning.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HeldFiles } from '../table/file-source.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
 import type { PinnedPart } from '../views/exact.js'
 import type { Engines } from './engines.js'
-import type { ScanStats, SqlOptions, SqlParameters, ViewRead } from './options.js'
+import type { ScanStats, SkippedBy, SqlOptions, SqlParameters, ViewRead } from './options.js'
 import { pinsOf, versionsOf } from './query-pins.js'
 import { QueryResult } from './result.js'
 import { withoutVariants } from './result-sql.js'
@@ -61,6 +62,7 @@ export interface ReadyQuery {
   readonly selections: readonly FileSelection[]
   /** The selected files as the session has them, in the same order. */
   readonly scans: readonly (readonly ScanFile[])[]
+  readonly stats: ScanStats
   readonly versions: Readonly<Record<string, number>>
   readonly views: readonly ViewRead[]
   /** Lets go of session and files. @param isDone whether the query was read to its end. */
@@ -102,12 +104,21 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   try {
     const views: string[] = []
     const scans: (readonly ScanFile[])[] = plan.tables.map(() => [])
+    let filesFromCache = 0
     for (const [at, planned] of plan.tables.entries()) {
       const table = tables.get(planned.snapshot)
       if (!table) continue
-      const { sql, files, release } = await openTable(engines, sessions.database, table, planned, selections[at], request.signal)
+      const { sql, files, fromCache, release } = await openTable(
+        engines,
+        sessions.database,
+        table,
+        planned,
+        selections[at],
+        request.signal,
+      )
       releases.push(() => release())
       scans[at] = files
+      filesFromCache += fromCache
       views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${sql}`)
     }
     views.push(...plan.views.map(viewStatement))
@@ -117,7 +128,8 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
       else session.close()
       for (const give of releases) give()
     }
-    return { plan, session, selections, scans, versions: versionsOf(plan.tables), views: viewReads, release }
+    const stats = { ...statsOf(selections), filesFromCache }
+    return { plan, session, selections, scans, stats, versions: versionsOf(plan.tables), views: viewReads, release }
   } catch (error) {
     for (const give of releases) give()
     throw error
@@ -156,7 +168,7 @@ function filesOutside(tables: readonly PlannedTable[]): DeltaError {
 /** Runs a query: everything but its execution happens now, so that mistakes show here. */
 export async function runQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
   const startedAtMs = context.clock.now()
-  const { plan, session, selections, versions, views, release } = await readyQuery(context, request)
+  const { plan, session, stats, versions, views, release } = await readyQuery(context, request)
   return new QueryResult({
     session,
     spool: context.engines.spool,
@@ -166,41 +178,13 @@ export async function runQuery(context: RunContext, request: RunRequest): Promis
     params: plan.params,
     versions,
     views,
-    stats: statsOf(selections),
+    stats,
     statement: 'query',
     signal: request.signal,
     limits: { rowsMax: request.rowsMax, bytesMax: request.bytesMax },
     onProgress: request.onProgress,
     release,
   })
-}
-
-/** What a query would read, and the engine's plan for it. */
-export async function explainQuery(context: RunContext, request: RunRequest): Promise<QueryResult> {
-  const { plan, session, selections, versions, views, release } = await readyQuery(context, request)
-  try {
-    const rows = [
-      ...views.map((view) => [`view ${view.name}`, describeView(view)] as const),
-      ...plan.tables.map(
-        (table, index) =>
-          [`${table.name} (version ${table.snapshot.version})`, describeSelection(table, selections[index])] as const,
-      ),
-    ]
-    const [engine] = await session.rows<{ explain_value: string }>(`EXPLAIN ${plan.text}`, { params: plan.params })
-    const columns = [
-      { name: 'explain_key', type: 'VARCHAR' },
-      { name: 'explain_value', type: 'VARCHAR' },
-    ]
-    const all = [...rows, ['physical_plan', engine?.explain_value ?? ''] as const]
-    return await commandResult(
-      context,
-      columns,
-      all.map(([explain_key, explain_value]) => ({ explain_key, explain_value })),
-      { versions, stats: statsOf(selections), statement: 'query' },
-    )
-  } finally {
-    release(false)
-  }
 }
 
 /** The answer to a statement that is no query, as a small relation. */
@@ -237,13 +221,19 @@ export async function commandResult(
 /** The files that a table of a query is read from. */
 async function select(
   table: DeltaTable | undefined,
-  { snapshot, condition, changesFrom, changes }: PlannedTable,
+  { snapshot, condition, conditions, changesFrom, changes }: PlannedTable,
   signal: AbortSignal | undefined,
 ): Promise<FileSelection> {
   if (changes && table) return selectChanges(table, snapshot, changes, condition)
-  if (!changesFrom || !table) return snapshot.files(condition, { signal })
+  if (!changesFrom || !table) return snapshot.files(condition, { signal, steps: conditions })
   const files = await changedFiles(table, snapshot, changesFrom, { signal })
-  return { files, bytesRead: files.reduce((sum, file) => sum + file.sizeBytes, 0), filesSkipped: 0, bytesSkipped: 0 }
+  return {
+    files,
+    bytesRead: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    filesSkipped: 0,
+    bytesSkipped: 0,
+    skippedBy: [],
+  }
 }
 
 /** Makes the files of a table readable; `sql` is what its name stands for. */
@@ -277,6 +267,13 @@ function scanShape({ snapshot, columns, address }: PlannedTable): ScanShape {
   return { fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }
 }
 
+/** In the order of `SKIP_REASONS`, as the planner's conditions are. */
+export function skippedByOf(selections: readonly FileSelection[]): SkippedBy {
+  const sum = (reason: SkipReason) =>
+    selections.reduce((total, { skippedBy }) => total + (skippedBy[SKIP_REASONS.indexOf(reason)] ?? 0), 0)
+  return { partition: sum('partition'), generated: sum('generated'), statistics: sum('statistics') }
+}
+
 function statsOf(selections: readonly FileSelection[]): ScanStats {
   const sum = (of: (selection: FileSelection) => number) => selections.reduce((total, selection) => total + of(selection), 0)
   return {
@@ -284,28 +281,7 @@ function statsOf(selections: readonly FileSelection[]): ScanStats {
     filesSkipped: sum((selection) => selection.filesSkipped),
     bytesRead: sum((selection) => selection.bytesRead),
     bytesSkipped: sum((selection) => selection.bytesSkipped),
+    filesFromCache: 0,
+    skippedBy: skippedByOf(selections),
   }
-}
-
-function describeView({ from, stale, sources, maintenance }: ViewRead): string {
-  const what = { state: 'its state', changes: 'its state and what changed since', definition: 'its definition over its sources' }
-  return [
-    `read from: ${what[from]}${stale ? ', which is behind' : ''}`,
-    ...sources.map(
-      ({ name, watermark, version }) => `state made from: ${name} at version ${watermark ?? 'none'}, now ${version}`,
-    ),
-    `maintained: ${maintenance}`,
-  ].join('\n')
-}
-
-function describeSelection(table: PlannedTable, selection: FileSelection | undefined): string {
-  if (!selection) return ''
-  const columns = table.columns === undefined ? 'all columns' : `columns ${[...table.columns].join(', ') || 'none'}`
-  return [
-    ...(table.changes ? ['rows that changed since the state of a view was made'] : []),
-    `files read: ${selection.files.length}, skipped: ${selection.filesSkipped}`,
-    `bytes read: at most ${selection.bytesRead}, skipped: ${selection.bytesSkipped}`,
-    columns,
-    `skipped by: ${table.condition === 'TRUE' ? 'nothing' : table.condition}`,
-  ].join('\n')
 }

@@ -13,6 +13,7 @@ import { cloneStatement } from './clone.js'
 import { copyInto } from './copy.js'
 import { runCreate } from './create-statement.js'
 import { describe, history } from './describe.js'
+import { explainQuery } from './explain.js'
 import { insertQuery } from './insert.js'
 import { fsckStatement, vacuumStatement } from './maintenance.js'
 import type { ConvertOptions, ConvertTableResult } from './maintenance-options.js'
@@ -28,7 +29,7 @@ import type {
   TableSummary,
 } from './options.js'
 import { overwriteQuery, overwriteScope } from './overwrite.js'
-import { commandResult, explainQuery, runQuery } from './query-runner.js'
+import { commandResult, runQuery } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
@@ -72,7 +73,7 @@ export async function runStatement(
         onProgress,
       })
     case 'explain':
-      return explainQuery(host, { text: statement.text, params, signal, staleOk: options.stale === 'ok' })
+      return explainQuery(host, { text: statement.text, params, signal, staleOk: options.stale === 'ok' }, statement.analyze)
     case 'createTable': {
       const name = await canonical(catalog, catalogName(statement.table))
       return runCreate(host, catalog.deltaOf(name), name, statement, options, () => catalog.beforeTable({ signal }))

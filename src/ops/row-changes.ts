@@ -87,7 +87,13 @@ export async function selectChanges(
   const kept = condition === 'TRUE' ? adds : await table.select(end, condition, adds)
   const files = condition === 'TRUE' ? changes.files : changes.files.filter(({ add }) => !add || kept.includes(add))
   const bytesRead = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  return { files, bytesRead, filesSkipped: changes.files.length - files.length, bytesSkipped: changes.bytes - bytesRead }
+  return {
+    files,
+    bytesRead,
+    filesSkipped: changes.files.length - files.length,
+    bytesSkipped: changes.bytes - bytesRead,
+    skippedBy: [],
+  }
 }
 
 /**

@@ -11,11 +11,12 @@ import { field, findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
-import { mayMatch, type PrunableColumns } from './pruning.js'
+import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
 import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { type QueryTemplate, readTemplate } from './template.js'
+import type { PrunableColumns } from './terms.js'
 import { tokenize } from './tokens.js'
 
 /** What a query asks of the catalog: a table, by name or location, at a version or a time. */
@@ -68,6 +69,8 @@ export interface TableNeeds {
   readonly standIn: string
   /** A condition over the files relation, false only for files that the query need not read. */
   readonly condition: string
+  /** The same from the first reason alone, from the first two, and so on: what each of `SKIP_REASONS` adds. */
+  readonly conditions: readonly string[]
   /** Columns that the query reads, in lower case; `undefined` for all. */
   readonly columns: ReadonlySet<string> | undefined
 }
@@ -225,16 +228,30 @@ export class Planner {
     const named = own.flatMap((scan) => [...(scan.columns ?? [])]).filter((column) => findField(snapshot.schema, column))
     const unknowable = unknowableNames(snapshot, own)
     const columns = isKnown ? new Set([...named, ...unknowable]) : undefined
-    if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot)) return { standIn, columns, condition: 'TRUE' }
-    const conditions = await Promise.all(own.map((scan) => this.conditionOf(scan, snapshot)))
-    return { standIn, columns, condition: conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ') }
+    if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot))
+      return { standIn, columns, condition: 'TRUE', conditions: [] }
+    const trees = await Promise.all(
+      own.map((scan) => Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, snapshot)))),
+    )
+    const conditions = SKIP_REASONS.map((_, last) => {
+      const reasons = SKIP_REASONS.slice(0, last + 1)
+      return anyOf(trees.map((filters) => conditionOf(filters, snapshot, reasons)))
+    })
+    return { standIn, columns, condition: conditions.at(-1) ?? 'TRUE', conditions }
   }
+}
 
-  private async conditionOf(scan: TableScan, columns: PrunableColumns): Promise<string> {
-    const trees = await Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, columns)))
-    const parts = trees.map((tree) => (tree ? mayMatch(tree, columns) : 'TRUE')).filter((part) => part !== 'TRUE')
-    return parts.length === 0 ? 'TRUE' : `(${parts.join(' AND ')})`
-  }
+function conditionOf(
+  filters: readonly (SyntaxNode | undefined)[],
+  columns: PrunableColumns,
+  reasons: readonly SkipReason[],
+): string {
+  const parts = filters.map((tree) => (tree ? mayMatch(tree, columns, reasons) : 'TRUE')).filter((part) => part !== 'TRUE')
+  return parts.length === 0 ? 'TRUE' : `(${parts.join(' AND ')})`
+}
+
+function anyOf(conditions: readonly string[]): string {
+  return conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ')
 }
 
 /** Columns that scans may read although their plan cannot be searched for the names: of several words, or cut at a line break. */

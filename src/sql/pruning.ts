@@ -1,17 +1,14 @@
-import { ident, literal } from '../engine/sql-text.js'
-import { duckdbType } from '../engine/types.js'
-import { hasBounds } from '../log/files-relation.js'
-import { type MappingMode, physicalName } from '../protocol/column-mapping.js'
-import { charLength, type DataType, findField, isStruct, type StructType } from '../protocol/schema.js'
-import { wasFloat } from '../protocol/type-changes.js'
-import { digitsOf, type SyntaxNode } from './syntax-tree.js'
+import { literal } from '../engine/sql-text.js'
+import { constantOf } from './constants.js'
+import { onGenerated } from './generated-columns.js'
+import { onPartitions } from './partition-sql.js'
+import type { SyntaxNode } from './syntax-tree.js'
+import { type ColumnPath, columnOf, constantFor, type PrunableColumns, type Term, termOf } from './terms.js'
 
-/** The columns that a condition may be about, by logical name. */
-export interface PrunableColumns {
-  readonly schema: StructType
-  readonly partitionColumns: readonly string[]
-  readonly mapping: MappingMode
-}
+/** What a file can be known by not to hold a wanted row. */
+export type SkipReason = 'partition' | 'generated' | 'statistics'
+
+export const SKIP_REASONS: readonly SkipReason[] = ['partition', 'generated', 'statistics']
 
 /** Keeps the file. */
 const MAY = 'TRUE'
@@ -22,201 +19,153 @@ const MAY = 'TRUE'
  * False is a proof, true is not: whatever is not understood keeps the file, so skipping changes what is read and never
  * what is returned.
  *
+ * @param reasons what may be concluded from. All by default.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#per-file-statistics
  */
-export function mayMatch(predicate: SyntaxNode, columns: PrunableColumns): string {
-  const children = (predicate['children'] ?? []) as readonly SyntaxNode[]
-  switch (predicate['type']) {
-    case 'CONJUNCTION_AND':
-      return `(${children.map((child) => mayMatch(child, columns)).join(' AND ')})`
-    case 'CONJUNCTION_OR':
-      return `(${children.map((child) => mayMatch(child, columns)).join(' OR ')})`
-    case 'COMPARE_EQUAL':
-    case 'COMPARE_LESSTHAN':
-    case 'COMPARE_LESSTHANOREQUALTO':
-    case 'COMPARE_GREATERTHAN':
-    case 'COMPARE_GREATERTHANOREQUALTO':
-      return comparison(String(predicate['type']), predicate['left'] as SyntaxNode, predicate['right'] as SyntaxNode, columns)
-    case 'COMPARE_BETWEEN': {
-      const [input, lower, upper] = ['input', 'lower', 'upper'].map((name) => predicate[name] as SyntaxNode) as [
-        SyntaxNode,
-        SyntaxNode,
-        SyntaxNode,
-      ]
-      const above = comparison('COMPARE_GREATERTHANOREQUALTO', input, lower, columns)
-      return `(${above} AND ${comparison('COMPARE_LESSTHANOREQUALTO', input, upper, columns)})`
+export function mayMatch(predicate: SyntaxNode, columns: PrunableColumns, reasons: readonly SkipReason[] = SKIP_REASONS): string {
+  return new Pruning(columns, reasons).mayMatch(predicate)
+}
+
+class Pruning {
+  private readonly columns: PrunableColumns
+  private readonly reasons: readonly SkipReason[]
+
+  constructor(columns: PrunableColumns, reasons: readonly SkipReason[]) {
+    this.columns = columns
+    this.reasons = reasons
+  }
+
+  mayMatch(predicate: SyntaxNode): string {
+    const onValues = onPartitions(predicate, this.columns)
+    if (onValues !== undefined) return this.reasons.includes('partition') ? onValues : MAY
+    const type = String(predicate['type'])
+    const children = (predicate['children'] ?? []) as readonly SyntaxNode[]
+    const [first, ...others] = children
+    switch (type) {
+      case 'CONJUNCTION_AND':
+        return all(children.map((child) => this.mayMatch(child)))
+      case 'CONJUNCTION_OR':
+        return any(children.map((child) => this.mayMatch(child)))
+      case 'COMPARE_BETWEEN':
+        return all(ends(predicate).map((end) => this.mayMatch(end)))
+      case 'COMPARE_IN':
+        return first && others.length > 0 ? any(others.map((value) => this.comparison('=', first, value))) : MAY
+      case 'COMPARE_NOT_IN':
+        return first ? all(others.map((value) => this.comparison('<>', first, value))) : MAY
+      case 'COMPARE_NOT_DISTINCT_FROM':
+        return this.comparison('=', predicate['left'] as SyntaxNode, predicate['right'] as SyntaxNode)
+      case 'OPERATOR_IS_NULL':
+        return this.nullness(first, (nulls) => `${nulls} > 0`)
+      case 'OPERATOR_IS_NOT_NULL':
+        return this.nullness(first, (nulls) => `${nulls} < stat."numRecords"`)
+      case 'OPERATOR_NOT': {
+        const negated = first && negation(first)
+        return negated ? this.mayMatch(negated) : MAY
+      }
+      case 'FUNCTION':
+        return ['starts_with', 'prefix', '^@'].includes(String(predicate['function_name'])) ? this.prefix(children) : MAY
+      default: {
+        const sign = SIGNS[type]
+        return sign ? this.comparison(sign, predicate['left'] as SyntaxNode, predicate['right'] as SyntaxNode) : MAY
+      }
     }
-    case 'COMPARE_IN': {
-      const [column, ...values] = children
-      return column && values.length > 0
-        ? `(${values.map((value) => comparison('COMPARE_EQUAL', column, value, columns)).join(' OR ')})`
-        : MAY
-    }
-    case 'OPERATOR_IS_NULL':
-      return nullness(children[0], columns, (nulls) => `${nulls} > 0`)
-    case 'OPERATOR_IS_NOT_NULL':
-      return nullness(children[0], columns, (nulls) => `${nulls} < stat."numRecords"`)
-    default:
-      return MAY
+  }
+
+  private comparison(sign: string, left: SyntaxNode, right: SyntaxNode): string {
+    const term = termOf(left, this.columns)
+    const value = term && constantFor(right, term)
+    if (term && value) return this.bounds(sign, term, value)
+    const mirrored = termOf(right, this.columns)
+    const constant = mirrored && constantFor(left, mirrored)
+    return mirrored && constant ? this.bounds(MIRRORED[sign] ?? sign, mirrored, constant) : MAY
+  }
+
+  private bounds(sign: string, term: Term, value: string): string {
+    const generated =
+      this.reasons.includes('generated') && sign !== '<>' ? onGenerated(sign, term, value, this.columns) : undefined
+    const own = this.reasons.includes(term.column.isPartition ? 'partition' : 'statistics') ? ownBounds(sign, term, value) : MAY
+    return all([generated ?? MAY, own])
+  }
+
+  /** A partition value that reads as NULL may be text that could not be read, so partitions are kept. */
+  private nullness(node: SyntaxNode | undefined, condition: (nulls: string) => string): string {
+    const column = node && columnOf(node, this.columns)
+    return column && !column.isPartition && this.reasons.includes('statistics') ? proof(condition(column.nulls)) : MAY
+  }
+
+  private prefix([text, start]: readonly SyntaxNode[]): string {
+    const term = text && termOf(text, this.columns)
+    const prefix = start && constantOf(start)?.value
+    if (!term || term.column.isPartition || term.type !== 'string' || typeof prefix !== 'string') return MAY
+    if (!this.reasons.includes('statistics')) return MAY
+    const value = literal(prefix)
+    return all([proof(`${term.high} >= ${value}`), proof(`left(${term.low}, ${[...prefix].length}) <= ${value}`)])
   }
 }
 
-const FLIPPED: Readonly<Record<string, string>> = {
-  COMPARE_LESSTHAN: 'COMPARE_GREATERTHAN',
-  COMPARE_LESSTHANOREQUALTO: 'COMPARE_GREATERTHANOREQUALTO',
-  COMPARE_GREATERTHAN: 'COMPARE_LESSTHAN',
-  COMPARE_GREATERTHANOREQUALTO: 'COMPARE_LESSTHANOREQUALTO',
-  COMPARE_EQUAL: 'COMPARE_EQUAL',
+function ownBounds(sign: string, { low, high, isFloating, column }: Term, value: string): string {
+  // Of a partition both bounds are its one value.
+  if (column.isPartition) return proof(`${low} ${sign} ${value}`)
+  if (sign === '<>') return isFloating ? MAY : proof(`NOT (${low} = ${value} AND ${high} = ${value})`, column)
+  const below = proof(`${low} ${sign === '<' ? '<' : '<='} ${value}`, column)
+  const above = proof(`${high} ${sign === '>' ? '>' : '>='} ${value}`, column)
+  // NaN is greater than everything, and writers differ on whether bounds tell of it.
+  if (sign === '=') return all([below, above])
+  return sign.startsWith('<') ? below : isFloating ? MAY : above
 }
 
-function comparison(operator: string, left: SyntaxNode, right: SyntaxNode, columns: PrunableColumns): string {
-  const column = columnOf(left, columns)
-  const value = column && constantOf(right, column)
-  if (column && value) return bounds(operator, column, value)
-  const mirrored = columnOf(right, columns)
-  const constant = mirrored && constantOf(left, mirrored)
-  return mirrored && constant ? bounds(FLIPPED[operator] ?? '', mirrored, constant) : MAY
-}
-
-interface Column {
-  readonly type: DataType
-  /** Its value in this file, for a partition column. */
-  readonly partition: string | undefined
-  readonly min: string
-  readonly max: string
-  readonly nulls: string
-  /** Whether a bound may be the shortest decimal of a float, which lies beside the float itself. */
-  readonly wasFloat: boolean
-}
-
-/** NULL (no statistics, or text that could not be read) is no proof. */
-function proof(condition: string): string {
-  return `coalesce(${condition}, TRUE)`
-}
-
-const OPERATORS: Readonly<Record<string, string>> = {
+const SIGNS: Readonly<Record<string, string>> = {
   COMPARE_EQUAL: '=',
+  COMPARE_NOTEQUAL: '<>',
   COMPARE_LESSTHAN: '<',
   COMPARE_LESSTHANOREQUALTO: '<=',
   COMPARE_GREATERTHAN: '>',
   COMPARE_GREATERTHANOREQUALTO: '>=',
 }
+const MIRRORED: Readonly<Record<string, string>> = { '<': '>', '<=': '>=', '>': '<', '>=': '<=' }
 
-function bounds(operator: string, column: Column, value: string): string {
-  const sign = OPERATORS[operator]
-  if (!sign) return MAY
-  if (column.partition) return proof(`${column.partition} ${sign} ${value}`)
-  if (!hasBounds(column.type)) return MAY
-  // NaN is greater than everything, and writers differ on whether bounds tell of it.
-  const floating = isFloating(column.type)
-  const [min, max] = outerBounds(column)
-  const below = proof(`${min} ${sign === '<' ? '<' : '<='} ${value}`)
-  const above = floating ? MAY : proof(`${max} ${sign === '>' ? '>' : '>='} ${value}`)
-  if (sign === '=') return `(${below} AND ${floating ? proof(`${max} >= ${value}`) : above})`
-  return sign.startsWith('<') ? below : above
+/** What a negated predicate says by another name: both are false, or NULL, for the same rows. */
+const NEGATED: Readonly<Record<string, string>> = {
+  COMPARE_EQUAL: 'COMPARE_NOTEQUAL',
+  COMPARE_NOTEQUAL: 'COMPARE_EQUAL',
+  COMPARE_LESSTHAN: 'COMPARE_GREATERTHANOREQUALTO',
+  COMPARE_LESSTHANOREQUALTO: 'COMPARE_GREATERTHAN',
+  COMPARE_GREATERTHAN: 'COMPARE_LESSTHANOREQUALTO',
+  COMPARE_GREATERTHANOREQUALTO: 'COMPARE_LESSTHAN',
+  COMPARE_DISTINCT_FROM: 'COMPARE_NOT_DISTINCT_FROM',
+  COMPARE_IN: 'COMPARE_NOT_IN',
+  COMPARE_NOT_IN: 'COMPARE_IN',
+  OPERATOR_IS_NULL: 'OPERATOR_IS_NOT_NULL',
+  OPERATOR_IS_NOT_NULL: 'OPERATOR_IS_NULL',
 }
 
-/** What the rows of a file lie between, whatever was lost on the way into the relation. */
-function outerBounds({ type, min, max, wasFloat }: Column): readonly [min: string, max: string] {
-  // Instants are kept to the millisecond, rounded down.
-  if (type === 'timestamp' || type === 'timestamp_ntz') return [min, `${max} + INTERVAL 1 MILLISECOND`]
-  if (wasFloat) return [`least(${min}, ${min}::FLOAT::DOUBLE)`, `greatest(${max}, ${max}::FLOAT::DOUBLE)`]
-  // Numbers in JSON are read as doubles, which hold some 15 digits.
-  if (decimalPrecision(type) > EXACT_DIGITS)
-    return [`(${min}::DOUBLE - abs(${min}::DOUBLE) * 1e-14)`, `(${max}::DOUBLE + abs(${max}::DOUBLE) * 1e-14)`]
-  return [min, max]
+function negation(node: SyntaxNode): SyntaxNode | undefined {
+  const type = String(node['type'])
+  const children = (node['children'] ?? []) as readonly SyntaxNode[]
+  if (type === 'OPERATOR_NOT') return children[0]
+  if (NEGATED[type]) return { ...node, type: NEGATED[type] }
+  const joined = { CONJUNCTION_AND: 'CONJUNCTION_OR', CONJUNCTION_OR: 'CONJUNCTION_AND', COMPARE_BETWEEN: 'CONJUNCTION_OR' }[type]
+  const parts = type === 'COMPARE_BETWEEN' ? ends(node) : children
+  const negated = (child: SyntaxNode): SyntaxNode => ({ class: 'OPERATOR', type: 'OPERATOR_NOT', children: [child] })
+  return joined === undefined ? undefined : { class: 'CONJUNCTION', type: joined, children: parts.map(negated) }
 }
 
-const EXACT_DIGITS = 15
-
-function decimalPrecision(type: DataType): number {
-  return typeof type === 'string' ? Number(/^decimal\((\d+)/.exec(type)?.[1] ?? 0) : 0
+/** The two comparisons that BETWEEN is made of. */
+function ends({ input, lower, upper }: SyntaxNode): readonly SyntaxNode[] {
+  const compare = (type: string, right: unknown): SyntaxNode => ({ class: 'COMPARISON', type, left: input, right })
+  return [compare('COMPARE_GREATERTHANOREQUALTO', lower), compare('COMPARE_LESSTHANOREQUALTO', upper)]
 }
 
-function isFloating(type: DataType): boolean {
-  return type === 'float' || type === 'double'
+function all(conditions: readonly string[]): string {
+  const parts = [...new Set(conditions)].filter((condition) => condition !== MAY)
+  return parts.length > 1 ? `(${parts.join(' AND ')})` : (parts[0] ?? MAY)
 }
 
-/** A partition value that reads as NULL may be text that could not be read, so partitions are kept. */
-function nullness(node: SyntaxNode | undefined, columns: PrunableColumns, condition: (nulls: string) => string): string {
-  const column = node && columnOf(node, columns)
-  return column && !column.partition ? proof(condition(column.nulls)) : MAY
+function any(conditions: readonly string[]): string {
+  return conditions.includes(MAY) || conditions.length === 0 ? MAY : `(${conditions.join(' OR ')})`
 }
 
-function columnOf(node: SyntaxNode, columns: PrunableColumns): Column | undefined {
-  if (node['class'] !== 'COLUMN_REF') return undefined
-  const [head, ...rest] = node['column_names'] as readonly string[]
-  const top = head === undefined ? undefined : findField(columns.schema, head)
-  if (!top) return undefined
-  const { mapping } = columns
-  const path = [physicalName(top, mapping)]
-  let leaf = top
-  for (const name of rest) {
-    const inner = isStruct(leaf.type) ? findField(leaf.type, name) : undefined
-    if (!inner) return undefined
-    path.push(physicalName(inner, mapping))
-    leaf = inner
-  }
-  const { type } = leaf
-  // Scans pad CHAR values, statistics and partition values are not padded.
-  if (isStruct(type) || charLength(leaf) !== undefined) return undefined
-  const reference = path.map(ident).join('.')
-  return {
-    type,
-    partition: columns.partitionColumns.includes(top.name) ? `part.${reference}` : undefined,
-    min: `stat."minValues".${reference}`,
-    max: `stat."maxValues".${reference}`,
-    nulls: `stat."nullCount".${reference}`,
-    wasFloat: type === 'double' && wasFloat(leaf),
-  }
-}
-
-const INTEGERS = new Set(['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT'])
-const NUMERIC = new Set(['byte', 'short', 'integer', 'long', 'float', 'double'])
-
-/** A constant as SQL, when it has the column's own type: comparing across types may round. */
-function constantOf(node: SyntaxNode, { type, partition }: Column): string | undefined {
-  if (typeof type !== 'string') return undefined
-  if (node['type'] === 'OPERATOR_CAST') {
-    const child = node['child'] as SyntaxNode
-    const inner = constant(child)
-    const castType = (node['cast_type'] as { readonly id?: string } | undefined)?.id
-    if (inner?.id !== 'VARCHAR' || typeof inner.value !== 'string' || castType !== duckdbType(type).replace(/\(.*/, ''))
-      return undefined
-    // Bytes in partition values are written in more than one way.
-    if (type === 'binary' || /^[-+]?(nan|inf)/i.test(inner.value)) return undefined
-    return `${literal(inner.value)}::${duckdbType(type)}`
-  }
-  const found = constant(node)
-  if (!found || found.isNull) return undefined
-  if (found.id === 'VARCHAR') return type === 'string' && typeof found.value === 'string' ? literal(found.value) : undefined
-  if (!NUMERIC.has(type) && !type.startsWith('decimal')) return undefined
-  const digits = numberText(found)
-  // From its text, a number becomes the nearest double; from a DECIMAL it may become the one beside it.
-  if (digits !== undefined && isFloating(type)) return `${literal(digits)}::${duckdbType(type)}`
-  const isInexact = partition === undefined && decimalPrecision(type) > EXACT_DIGITS
-  return digits !== undefined && isInexact ? `${literal(digits)}::DOUBLE` : digits
-}
-
-function numberText({ id, value, scale }: NonNullable<ReturnType<typeof constant>>): string | undefined {
-  if (INTEGERS.has(id)) return digitsOf(value)
-  if (id === 'DECIMAL') return decimalText(digitsOf(value), scale)
-  return (id === 'DOUBLE' || id === 'FLOAT') && typeof value === 'number' ? String(value) : undefined
-}
-
-function constant(node: SyntaxNode) {
-  if (node['class'] !== 'CONSTANT') return undefined
-  const { type, is_null, value } = node['value'] as {
-    readonly type: { readonly id: string; readonly type_info: { readonly scale?: number } | null }
-    readonly is_null: boolean
-    readonly value: unknown
-  }
-  return { id: type.id, scale: type.type_info?.scale ?? 0, isNull: is_null, value }
-}
-
-function decimalText(digits: string | undefined, scale: number): string | undefined {
-  if (digits === undefined) return undefined
-  const sign = digits.startsWith('-') ? '-' : ''
-  const padded = digits.replace('-', '').padStart(scale + 1, '0')
-  return scale === 0 ? `${sign}${padded}` : `${sign}${padded.slice(0, -scale)}.${padded.slice(-scale)}`
+/** NULL (no statistics, or text that could not be read) is no proof, unless the file has nothing but NULL in the column. */
+function proof(condition: string, column?: ColumnPath): string {
+  return `coalesce(${condition}, ${column ? `${column.nulls} <> stat."numRecords", ` : ''}TRUE)`
 }

@@ -56,7 +56,9 @@ export type Statement =
   | Generate
   | ViewStatement
 
-export type Query = { readonly kind: 'query' | 'explain'; readonly text: string }
+export type Query =
+  | { readonly kind: 'query'; readonly text: string }
+  | { readonly kind: 'explain'; readonly text: string; readonly analyze: boolean }
 
 export interface DropTable {
   readonly kind: 'dropTable'
@@ -164,8 +166,8 @@ function isCopyFrom(tokens: readonly Token[]): boolean {
 }
 
 function readExplain(cursor: Cursor): Query {
-  if (cursor.accept('analyze')) throw unsupported('EXPLAIN ANALYZE')
-  return { kind: 'explain', text: cursor.rest('a query') }
+  const analyze = cursor.accept('analyze')
+  return { kind: 'explain', text: cursor.rest('a query'), analyze }
 }
 
 /** DESCRIBE of a table, or of a query's columns. */

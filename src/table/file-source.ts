@@ -28,6 +28,8 @@ export interface SourceTable extends Pick<Snapshot, 'schema' | 'mapping' | 'loca
 /** Data files as files of this machine, for as long as they are held. */
 export interface HeldFiles {
   readonly files: readonly ScanFile[]
+  /** How many were at hand already, though their store is remote. */
+  readonly fromCache: number
   release(): void
 }
 
@@ -62,6 +64,7 @@ export class FileSource {
     }
     const wanted = columns && physicalColumns(snapshot.schema, [...columns], snapshot.mapping)
     const vectors = files.flatMap(({ deletionVector, onlyVector }) => [deletionVector ?? [], onlyVector ?? []].flat())
+    let fromCache = 0
     const opening = this.vectors.open(store, vectors, options)
     const [deleted, ...held] = await Promise.allSettled([
       opening,
@@ -70,6 +73,7 @@ export class FileSource {
         if (local) return local
         const cached = await this.cache.open(store, file.file, file.sizeBytes, wanted, options)
         releases.push(() => cached.release())
+        if (cached.isHit) fromCache++
         return cached.path
       }),
     ])
@@ -88,7 +92,7 @@ export class FileSource {
         snapshot.mapping,
         options,
       )
-      return { files: files.map((file, at) => scanFile(file, found[at] ?? '', lists, facts[at])), release }
+      return { files: files.map((file, at) => scanFile(file, found[at] ?? '', lists, facts[at])), fromCache, release }
     } catch (error) {
       release()
       throw error

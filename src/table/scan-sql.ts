@@ -47,7 +47,7 @@ export interface ScanShape {
     | { readonly materializedId?: string | undefined; readonly materializedVersion?: string | undefined }
     | undefined
   /**
-   * Whether the files together have each stored column under its own type (`areUniform`). They are then read as they are, with which
+   * Whether the files of each kind together have each stored column under its own type (`areUniform`). They are then read as they are, with which
    * the engine knows what their footers tell of every column; under a schema of ours it knows nothing when it plans.
    *
    * @defaultValue false
@@ -65,6 +65,13 @@ export interface ScanShape {
  */
 export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   if (files.length === 0) return `SELECT ${emptyColumns(shape).join(', ') || 'NULL'} WHERE false`
+  return scanGroups(files)
+    .map((group) => groupSql(shape, group))
+    .join(' UNION ALL ')
+}
+
+/** The files of each kind, which one reader reads: all have deleted rows or none has, and so with rows that are the only ones. */
+export function scanGroups(files: readonly ScanFile[]): readonly (readonly ScanFile[])[] {
   const groups = new Map<string, ScanFile[]>()
   for (const file of files) {
     const { deletedRows, onlyRows, stored, calendar } = file
@@ -73,7 +80,7 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
     if (group) group.push(file)
     else groups.set(kind, [file])
   }
-  return [...groups.values()].map((group) => groupSql(shape, group)).join(' UNION ALL ')
+  return [...groups.values()]
 }
 
 /** The rows of files of one kind: all have deleted rows or none has, and so with rows that are the only ones and with odd columns. */

@@ -35,6 +35,14 @@ export interface FileSelection {
   readonly filesSkipped: number
   readonly bytesRead: number
   readonly bytesSkipped: number
+  /** Of the files skipped, how many each of the conditions asked for left out, besides those that the ones before it did. */
+  readonly skippedBy: readonly number[]
+}
+
+export interface FilesOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Conditions of which each also says what the one before it does; see `FileSelection.skippedBy`. */
+  readonly steps?: readonly string[] | undefined
 }
 
 /** The table at one version: immutable, whatever happens to the table afterwards. */
@@ -74,7 +82,7 @@ export class Snapshot {
    *
    * @param mayMatch a condition over the files relation (`part`, `stat`), false only for files without a wanted row.
    */
-  async files(mayMatch = 'TRUE', options: { readonly signal?: AbortSignal | undefined } = {}): Promise<FileSelection> {
+  async files(mayMatch = 'TRUE', { signal, steps = [] }: FilesOptions = {}): Promise<FileSelection> {
     const key = `${this.version} ${mayMatch}`
     const known = this.log.selections.get(key) as FileSelection | undefined
     if (known) return known
@@ -84,21 +92,23 @@ export class Snapshot {
       `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats, ` +
         `CASE WHEN dv_id IS NOT NULL THEN to_json("deletionVector")::VARCHAR END AS vector_text, to_json("tags")::VARCHAR AS tags_text, ` +
         `"baseRowId", "defaultRowCommitVersion", "clusteringProvider" ${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
-      options,
+      { signal },
     )
     const files = rows.map(toFile)
     const bytesRead = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    const all = mayMatch === 'TRUE' ? { files: files.length, bytes: bytesRead } : await this.totals()
-    const selection = { files, bytesRead, filesSkipped: all.files - files.length, bytesSkipped: all.bytes - bytesRead }
+    const all = mayMatch === 'TRUE' ? { files: files.length, bytes: bytesRead, kept: [] } : await this.totals(steps)
+    const skippedBy = all.kept.map((kept, at) => (all.kept[at - 1] ?? all.files) - kept)
+    const selection = { files, bytesRead, filesSkipped: all.files - files.length, bytesSkipped: all.bytes - bytesRead, skippedBy }
     this.log.selections.set(key, selection)
     return selection
   }
 
-  /** Counts and sizes, without listing the files. Deleted rows do not count. */
-  async totals(): Promise<{ readonly files: number; readonly bytes: number; readonly rows: number | undefined }> {
+  /** Counts and sizes, without listing the files, and how many satisfy each condition. Deleted rows do not count. */
+  async totals(conditions: readonly string[] = []): Promise<SnapshotTotals> {
     const { name } = await this.log.files()
-    const [found] = await this.deps.database.rows<{ files: bigint; bytes: bigint | null; rows: bigint | null; known: bigint }>(
-      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords - ${DELETED})::BIGINT AS rows, count(stat.numRecords) AS known ` +
+    const kept = `[${conditions.map((condition) => `count(*) FILTER (${condition})`).join(', ')}]::BIGINT[]`
+    const [found] = await this.deps.database.rows<TotalsRow>(
+      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords - ${DELETED})::BIGINT AS rows, count(stat.numRecords) AS known, ${kept} AS kept ` +
         `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`,
     )
     const files = Number(found?.files ?? 0)
@@ -106,6 +116,7 @@ export class Snapshot {
       files,
       bytes: Number(found?.bytes ?? 0),
       rows: Number(found?.known ?? 0) === files ? Number(found?.rows ?? 0) : undefined,
+      kept: (found?.kept ?? []).map(Number),
     }
   }
 
@@ -118,6 +129,21 @@ export class Snapshot {
   localPath(file: Pick<SnapshotFile, 'file'>): string | undefined {
     return outsidePath(this.deps.store, file.file) ?? this.deps.store.localPath(file.file)
   }
+}
+
+interface SnapshotTotals {
+  readonly files: number
+  readonly bytes: number
+  readonly rows: number | undefined
+  readonly kept: readonly number[]
+}
+
+interface TotalsRow {
+  readonly files: bigint
+  readonly bytes: bigint | null
+  readonly rows: bigint | null
+  readonly known: bigint
+  readonly kept: readonly bigint[]
 }
 
 const DELETED = 'coalesce("deletionVector"."cardinality", 0)'

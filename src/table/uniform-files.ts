@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { isDeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { physicalName } from '../protocol/column-mapping.js'
-import { isReaders, readerSql, type ScanFile, type ScanShape } from './scan-sql.js'
+import { isReaders, readerSql, type ScanFile, type ScanShape, scanGroups } from './scan-sql.js'
 
 /** Reading many as they are means opening every footer whenever a query is planned. */
 const FILES_MAX = 64
@@ -13,14 +13,20 @@ export class UniformFiles {
   private readonly answers = new LRUCache<string, boolean>({ max: ANSWERS_MAX })
 
   /**
-   * Whether these files together have each stored column of `shape` under its name and type, and nothing that gets in the way.
+   * Whether these files, those of each kind (`scanGroups`) together, have each stored column of `shape` under its name and type, and nothing that gets in the way.
    *
    * @param database one that may read the files.
    */
   async areUniform(database: Database, shape: ScanShape, files: readonly ScanFile[]): Promise<boolean> {
+    if (files.length > FILES_MAX) return false
+    const groups = await Promise.all(scanGroups(files).map((group) => this.isUniform(database, shape, group)))
+    return groups.every(Boolean)
+  }
+
+  private async isUniform(database: Database, shape: ScanShape, files: readonly ScanFile[]): Promise<boolean> {
     const { mapping = 'none', partitionColumns } = shape
     const fields = shape.fields.filter(({ name }) => !partitionColumns.includes(name))
-    if (files.length === 0 || files.length > FILES_MAX || mapping === 'id' || shape.rowIds || fields.length === 0) return false
+    if (mapping === 'id' || shape.rowIds || fields.length === 0) return false
     if (files.some(({ stored }) => stored !== undefined)) return false
     const typed = readerSql({ ...shape, fields }, files)
     const known = this.answers.get(typed)

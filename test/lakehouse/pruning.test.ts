@@ -76,6 +76,20 @@ describe('files that are skipped', () => {
     ['id = 20 OR length(url) > 3', 0],
     ['value > 100', 0],
     ['id <> 20', 0],
+    ['id::DOUBLE > 39.5', 4],
+    ['id > 39.5', 4],
+    ['NOT (id BETWEEN 5 AND 45)', 4],
+    ['id NOT IN (20, 21)', 0],
+    ['st.x <> 2', 1],
+    ['"at"::DATE = DATE \'2024-03-15\'', 5],
+    ["date_trunc('month', \"at\") IN (TIMESTAMPTZ '2024-03-01', TIMESTAMPTZ '2024-05-01')", 4],
+    ['year("at") < 2024', 6],
+    ["starts_with(url, 'https://c')", 5],
+    ["left(url, 9) = 'https://c'", 5],
+    ["url LIKE 'https://c%/1'", 5],
+    ['st.x IS NULL', 6],
+    ['id IS NULL OR id = 0', 5],
+    ['(id, st.x) = (20, 2)', 0],
   ])('for %s are %i of 6', async (predicate, expected) => {
     expect(await skipped(`SELECT * FROM events WHERE ${predicate}`)).toBe(expected)
   })
@@ -83,10 +97,17 @@ describe('files that are skipped', () => {
   it.each<[string, number]>([
     ["day = DATE '2024-01-01'", 2],
     ["day > '2024-01-01'", 2],
-    ["kind = 'b'", 2],
+    ["kind = 'b'", 3],
     ["day = '2024-01-01' AND kind = 'a'", 3],
-    ['kind IS NULL', 0],
-    ['year(day) = 2024 AND month(day) = 2', 0],
+    ['kind IS NULL', 3],
+    ['kind IS NOT NULL', 1],
+    ["coalesce(kind, 'none') = 'none'", 0],
+    ["kind <> 'a'", 3],
+    ["NOT (kind = 'a' OR day < '2024-01-02')", 4],
+    ["kind LIKE '%b'", 3],
+    ['month(day) = 1 AND dayofmonth(day) = 3', 0],
+    ['year(day) = 2024 AND month(day) = 2', 4],
+    ["day::VARCHAR LIKE '%-03'", 3],
   ])('for %s are %i of 4 partitions', async (predicate, expected) => {
     expect(await skipped(`SELECT * FROM urls WHERE ${predicate}`)).toBe(expected)
   })
@@ -145,12 +166,20 @@ describe('files that are skipped', () => {
     }
   })
 
-  it('are named by EXPLAIN', async () => {
-    const rows = await (await reference.lake.sql('EXPLAIN SELECT id FROM events WHERE id = 40')).rows<Record<string, string>>()
-    expect(rows[0]?.['explain_key']).toMatch(/^events \(version \d+\)$/)
-    expect(rows[0]?.['explain_value']).toMatch(
-      /files read: 1, skipped: 9\n.*bytes.*\ncolumns id\nskipped by: .*"minValues"\."id" <= 40/,
+  it('are named by EXPLAIN, with what left them out', async () => {
+    const explained = async (query: string) =>
+      (await (await reference.lake.sql(query)).rows<Record<'explain_key' | 'explain_value', string>>()).map(Object.values)
+    const rows = await explained('EXPLAIN SELECT id FROM events WHERE id = 40')
+    const [[table, reads] = []] = rows
+    expect(table).toMatch(/^events \(version \d+\)$/)
+    expect(reads).toMatch(
+      /files considered: 10, read: 1, skipped: 9 \(by statistics 9\)\nbytes considered: \d+, read: at most \d+, .*\ncolumns id\nskipped by: .*"minValues"\."id" <= 40/,
     )
-    expect(rows.at(-1)?.['explain_key']).toBe('physical_plan')
+    expect(rows.at(-1)?.[0]).toBe('physical_plan')
+    const analyzed = await explained("EXPLAIN ANALYZE SELECT kind FROM urls WHERE day = DATE '2024-01-01' AND id = 0")
+    const [[, urls] = []] = analyzed
+    expect(urls).toMatch(/files considered: 4, read: 1, skipped: 3 \(by partition 2, statistics 1\)/)
+    expect(analyzed.at(-1)?.[0]).toBe('analyzed_plan')
+    expect(analyzed.at(-1)?.[1]).toMatch(/Total Time/)
   })
 })

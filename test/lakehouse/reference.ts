@@ -43,6 +43,11 @@ export class Reference {
     }
   }
 
+  /** Runs a statement in the engine alone. */
+  async reference(statement: string): Promise<void> {
+    await this.engine.rows(statement)
+  }
+
   /** The answers of both, as text and sorted; a query that one of them refuses answers with its refusal. */
   async both(
     query: string,

@@ -33,7 +33,14 @@ describe('POST /v1/sql', () => {
       rows: [{ id: 1, url: '/a' }, { id: 3, url: null }, { url: 'say "é😀"' }],
       rowCount: 3,
       versions: { views: 1 },
-      stats: { filesRead: 1, filesSkipped: 0, bytesRead: expect.any(Number), bytesSkipped: 0 },
+      stats: {
+        filesRead: 1,
+        filesSkipped: 0,
+        bytesRead: expect.any(Number),
+        bytesSkipped: 0,
+        filesFromCache: 0,
+        skippedBy: { partition: 0, generated: 0, statistics: 0 },
+      },
       elapsedMs: expect.any(Number),
     })
   })

@@ -21,7 +21,8 @@ describe('queries', () => {
   it('of other shapes become sources of rows', () => {
     expect(parse('SUMMARIZE t')).toEqual({ kind: 'query', text: 'SELECT * FROM (SUMMARIZE t\n)' })
     expect(parse('DESCRIBE SELECT 1')).toEqual({ kind: 'query', text: 'SELECT * FROM (DESCRIBE SELECT 1\n)' })
-    expect(parse('EXPLAIN SELECT 1')).toEqual({ kind: 'explain', text: 'SELECT 1' })
+    expect(parse('EXPLAIN SELECT 1')).toEqual({ kind: 'explain', text: 'SELECT 1', analyze: false })
+    expect(parse('EXPLAIN ANALYZE SELECT 1')).toEqual({ kind: 'explain', text: 'SELECT 1', analyze: true })
   })
 })
 
@@ -147,7 +148,6 @@ describe('other statements', () => {
 
   it.each([
     ['DROP VIEW v', 'DROP VIEW'],
-    ['EXPLAIN ANALYZE SELECT 1', 'EXPLAIN ANALYZE'],
     ['ANALYZE TABLE t', 'ANALYZE'],
     ['SHOW FUNCTIONS', 'SHOW FUNCTIONS'],
     ['ALTER VIEW v', 'ALTER VIEW'],
