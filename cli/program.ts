@@ -13,6 +13,7 @@ import { exportCommand } from './commands/export.js'
 import { fsckCommand } from './commands/fsck.js'
 import { historyCommand } from './commands/history.js'
 import { ingestCommand } from './commands/ingest.js'
+import { lookupCommand } from './commands/lookup.js'
 import { optimizeCommand } from './commands/optimize.js'
 import { restoreCommand } from './commands/restore.js'
 import { serveCommand } from './commands/serve.js'
@@ -39,6 +40,7 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   vacuumCommand,
   restoreCommand,
   undoCommand,
+  lookupCommand,
   checkpointCommand,
   fsckCommand,
   cloneCommand,

@@ -6,6 +6,7 @@ import { problemText, retryAfterSeconds, toProblem } from './errors.js'
 import { guardRequests } from './guard.js'
 import { healthRoute } from './health-route.js'
 import type { LogSink } from './log.js'
+import { lookupRoute } from './lookup-route.js'
 import { maintenanceRoutes } from './maintenance-routes.js'
 import { describeRoutes } from './openapi.js'
 import { optimizeRoute } from './optimize-route.js'
@@ -59,6 +60,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   queriesRoute(app, context)
   tablesRoute(app, context)
   optimizeRoute(app, context)
+  lookupRoute(app, context)
   undoRoute(app, context)
   maintenanceRoutes(app, context)
   upkeepRoute(app, context)

@@ -35,6 +35,7 @@ import { runStatement } from './statements.js'
 import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
+import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
 import type { RefreshOptions, RefreshResult } from './view-refresh.js'
 import {
   type CreateViewOptions,
@@ -245,6 +246,20 @@ export class Lakehouse {
   async view(name: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ViewDetail> {
     this.checkOpen()
     return describeView(this.host, name, options.signal)
+  }
+
+  /**
+   * The rows of a view with these keys, exact as of now; `stale: 'ok'` asks for those of its state. A key that is not there
+   * has no row.
+   *
+   * @throws {DeltaError} `VIEW_NOT_FOUND`; `ARGUMENT_INVALID` for columns that are not the view's key, and for more than 1,000
+   * keys; `SQL_INVALID` for a value that is none of the column's type.
+   */
+  async lookup(view: string, keys: LookupKey | readonly LookupKey[], options: LookupOptions = {}): Promise<QueryResult> {
+    this.checkOpen()
+    const { view: found } = await pinView(this.host, view, options.signal)
+    const { text, params } = lookupSql(view, found, Array.isArray(keys) ? keys : [keys as LookupKey])
+    return this.sql(text, { ...options, params, readOnly: true })
   }
 
   /**

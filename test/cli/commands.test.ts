@@ -163,6 +163,14 @@ describe('the commands on a table', () => {
     expect((await cli.run(['undo', 'seen', '--versions', '1'])).code).toBe(3)
   })
 
+  it('lookup gives rows of a view by key', async () => {
+    const made = 'CREATE MATERIALIZED VIEW by_day AS SELECT url, day, sum(views) AS views FROM seen GROUP BY url, day'
+    await cli.run(['sql', made])
+    const found = await cli.run(['lookup', 'by_day', 'url=/a,day=2026-11-01', '-o', 'json'])
+    expect(JSON.parse(found.stdout)).toMatchObject([{ url: '/a', views: 1 }])
+    expect((await cli.run(['lookup', 'by_day', 'url=/none,day=2026-11-01'])).code).toBe(3)
+  })
+
   it('vacuum lists and deletes what no kept version needs', async () => {
     expect(await cli.run(['vacuum', 'seen', '--retain', '1ms'])).toMatchObject({
       code: 2,

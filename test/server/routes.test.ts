@@ -36,6 +36,7 @@ describe('/openapi.json', () => {
     '/v1/tables/{table}/rows': ['post'],
     '/v1/tables/{table}/undo': ['post'],
     '/v1/tables/{table}/vacuum': ['post'],
+    '/v1/views/{view}/lookup': ['get', 'post'],
   }
 
   it('describes every route, with its answers', async () => {

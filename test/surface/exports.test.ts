@@ -60,6 +60,8 @@ describe('the package', () => {
         "IngestOptions",
         "IngestResult",
         "Lakehouse",
+        "LookupKey",
+        "LookupOptions",
         "MadeView",
         "Operation",
         "ProbeReport",
