@@ -7,7 +7,7 @@ import { type PeerClient, peers, startDeltalake } from '../support/peers.js'
 import { rowsOf } from '../support/world.js'
 import { Producers } from './producers.js'
 
-const SECONDS = Number(process.env['DELTAIC_TEST_STREAM_SECONDS'] ?? 4)
+const SECONDS = Number(process.env['DELTAIC_TEST_STREAM_SECONDS'] ?? 3)
 const cli = useCli()
 
 async function serve(...words: readonly string[]): Promise<string> {

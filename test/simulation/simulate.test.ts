@@ -14,7 +14,7 @@ afterAll(async () => {
 })
 
 const FIRST = Number(process.env['DELTAIC_SIMULATION_FIRST'] ?? 1)
-const SEEDS = Number(process.env['DELTAIC_SIMULATION_SEEDS'] ?? 10)
+const SEEDS = Number(process.env['DELTAIC_SIMULATION_SEEDS'] ?? 8)
 const REPORT_EVERY = 100
 
 describe('several nodes on one table, whatever breaks', () => {
