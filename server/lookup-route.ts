@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { LookupKey } from '../src/index.js'
+import type { IndexedRow, LookupKey } from '../src/index.js'
 import { answerQuery } from './answer.js'
+import { hasTag } from './answer-tag.js'
 import type { ServerContext } from './context.js'
-import { negotiate } from './formats.js'
+import { contentTypeOf, negotiate } from './formats.js'
 import { list, object, problems, queryResponse, text } from './schemas.js'
 
 interface OfView {
@@ -34,6 +36,11 @@ export function lookupRoute(app: FastifyInstance, context: ServerContext): void 
     },
     async (request, reply) => {
       const { stale: isStale, ...values } = request.query
+      const inMemory =
+        isStale === undefined && negotiate(request.headers.accept) === 'json'
+          ? await context.lake.lookupJson(request.params.view, values)
+          : undefined
+      if (inMemory) return jsonOf(request, reply, inMemory)
       return await lookup(context, request, reply, [values], isStale !== undefined)
     },
   )
@@ -52,6 +59,20 @@ export function lookupRoute(app: FastifyInstance, context: ServerContext): void 
     },
     async (request, reply) => await lookup(context, request, reply, request.body.keys, request.query.stale !== undefined),
   )
+}
+
+/** The answer as it would be to a query. */
+function jsonOf(request: FastifyRequest, reply: FastifyReply, { columns, versions, json }: IndexedRow): Buffer {
+  const names = Object.entries(versions).map(([table, version]) => `${encodeURIComponent(table)}:${version}`)
+  reply.header('content-type', contentTypeOf('json')).header('deltaic-versions', names.join(','))
+  const head = `{"columns":${JSON.stringify(columns)},"versions":${JSON.stringify(versions)},"rows":[`
+  const tail = `],"rowCount":${json ? 1 : 0},"stats":{"filesRead":0,"filesSkipped":0,"bytesRead":0,"bytesSkipped":0},"elapsedMs":0}\n`
+  const body = Buffer.concat([Buffer.from(head), json ?? Buffer.alloc(0), Buffer.from(tail)])
+  const tag = `"${createHash('sha1').update(body).digest('base64url')}"`
+  reply.header('etag', tag).header('cache-control', 'private, no-cache').header('vary', 'accept, authorization')
+  if (!hasTag(request.headers['if-none-match'], tag)) return body
+  reply.code(304)
+  return Buffer.alloc(0)
 }
 
 async function lookup(

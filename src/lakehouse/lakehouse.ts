@@ -35,6 +35,7 @@ import { runStatement } from './statements.js'
 import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
+import { type IndexedRow, ViewIndexes } from './view-index.js'
 import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
 import type { RefreshOptions, RefreshResult } from './view-refresh.js'
 import {
@@ -86,6 +87,7 @@ export class Lakehouse {
   /** Names whose tables callers hold, whether there is one or not. */
   private readonly handedOut = new Set<string>()
   private readonly outside = new Map<string, DeltaTable>()
+  private readonly indexes: ViewIndexes
   private rootCheck: Promise<void> | undefined
   private closed = false
   private maintenance: AutoMaintenance | undefined
@@ -116,6 +118,9 @@ export class Lakehouse {
       existingFile,
       readFile,
     }
+    this.indexes = new ViewIndexes(this.host, (view, error) =>
+      (options.events ?? ignoreEvents)({ type: 'degraded', table: view, what: 'keep a view in memory', error }),
+    )
     this.withoutLocations = {
       ...this.host,
       locations: false,
@@ -263,6 +268,18 @@ export class Lakehouse {
   }
 
   /**
+   * The row of a key as JSON, exact as of now, out of memory. A view is taken into memory when it is first asked for, and
+   * follows its sources from then on.
+   *
+   * @returns `undefined` where `lookup` has to be asked: before the view is in memory, and for one that is not kept there, since
+   * it has no key, reads other views, or is larger than 512 MiB.
+   */
+  async lookupJson(view: string, key: LookupKey): Promise<IndexedRow | undefined> {
+    this.checkOpen()
+    return this.indexes.lookup(view, key)
+  }
+
+  /**
    * Makes a materialized view, with its state as of now.
    *
    * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists` or `orReplace`; `VIEW_INVALID`, `NAME_INVALID`, and what the query throws.
@@ -352,6 +369,7 @@ export class Lakehouse {
     if (this.closed) return
     this.closed = true
     await this.maintenance?.close()
+    await this.indexes.close()
     for (const { table } of this.opened.values()) await table.close()
     for (const delta of this.outside.values()) await delta.close()
     await this.host.engines.close()

@@ -36,6 +36,8 @@ export interface ViewReading {
   /** Pins the version of a table that this reading is about, by name. */
   readonly pin: (name: string) => Promise<PinnedSource | undefined>
   readonly commits: CommitCache
+  /** Versions of sources to look at changes from, by name, instead of those that the state was made from. */
+  readonly since?: ReadonlyMap<string, number> | undefined
   /** What a view gives that another one reads: all of it, or what its state has. @defaultValue 'exact' */
   readonly upstream?: 'exact' | 'stored' | undefined
   readonly signal?: AbortSignal | undefined
@@ -171,8 +173,8 @@ async function sourceAt(
       { hint: 'drop the view, or bring its source back' },
     )
   const { table, snapshot } = source
-  const watermark = state.snapshot && (await watermarkAt(state.table, state.snapshot, snapshot))
-  const { signal } = reading
+  const { signal, since } = reading
+  const watermark = since ? since.get(name) : state.snapshot && (await watermarkAt(state.table, state.snapshot, snapshot))
   const changes =
     watermark === undefined
       ? undefined

@@ -27,11 +27,13 @@ describe('/v1/views/:view/lookup', () => {
     expect(await rowsOf(await at.get('/v1/views/per_day/lookup?url=/a&day=2026-11-02'))).toEqual([
       { url: '/a', day: '2026-11-02', bytes: 7 },
     ])
-    const first = await at.get('/v1/views/per_url/lookup?url=/b')
-    const again = await fetch(`${at.url}/v1/views/per_url/lookup?url=/b`, {
-      headers: { 'if-none-match': first.headers.get('etag') ?? '' },
-    })
-    expect(again.status).toBe(304)
+    // The view comes into memory meanwhile, which has a tag of its own.
+    const again = async (tag: string | null) =>
+      await fetch(`${at.url}/v1/views/per_url/lookup?url=/b`, { headers: tag === null ? {} : { 'if-none-match': tag } })
+    let response = await again(null)
+    for (let tries = 0; tries < 100 && response.status !== 304; tries++) response = await again(response.headers.get('etag'))
+    expect(response.status).toBe(304)
+    expect(await rowsOf(await again(null))).toEqual([{ url: '/b', hits: 1 }])
   })
 
   it('gives the rows of many keys', async () => {

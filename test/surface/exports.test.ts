@@ -57,6 +57,7 @@ describe('the package', () => {
         "FollowOptions",
         "FollowResult",
         "HistoryEntry",
+        "IndexedRow",
         "IngestOptions",
         "IngestResult",
         "Lakehouse",
