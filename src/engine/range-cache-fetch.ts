@@ -1,5 +1,5 @@
 import { DeltaError } from '../base/errors.js'
-import type { ByteRange, ObjectStore } from '../storage/store.js'
+import type { ByteRange, ObjectStore, ObjectTag } from '../storage/store.js'
 import { Gate } from './range-cache-gate.js'
 import { lengthOf } from './range-cache-intervals.js'
 
@@ -31,15 +31,16 @@ export class RangeFetcher {
   /**
    * The bytes of `range`, which lies inside the file.
    *
+   * @param tag tells that all ranges are of one object
    * @throws {DeltaError} `DATA_FILE_MISSING` when the object is gone, `DATA_FILE_DAMAGED` when it is seen to be shorter
-   * than the log says, or longer by an answer that reaches its end
+   * than the log says, or longer by an answer that reaches its end, or is another one than before
    */
-  async get(file: RemoteFile, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+  async get(file: RemoteFile, range: ByteRange, tag: ObjectTag, signal: AbortSignal): Promise<Uint8Array> {
     return await this.#gate.run(async () => {
       this.meter.requests++
       // One byte more than there should be tells a longer object, without a request of its own.
       const asked = range.endExclusive === file.sizeBytes ? { start: range.start, endExclusive: range.endExclusive + 1 } : range
-      const bytes = await file.store.get(file.path, { range: asked, signal })
+      const bytes = await file.store.get(file.path, { range: asked, tag, signal })
       if (!bytes) {
         const hint = 'it may have been vacuumed from under an old version: ask for a newer version, or restore the file'
         throw new DeltaError('DATA_FILE_MISSING', 'a data file of the table is gone', { file: nameOf(file) }, { hint })

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { diskError } from '../storage/disk-errors.js'
-import type { ByteRange } from '../storage/store.js'
+import type { ByteRange, ObjectTag } from '../storage/store.js'
 import type { Database } from './database.js'
 import { type ColumnChunk, layoutOf, TRAILER_BYTES } from './parquet-layout.js'
 import { damaged, type RangeFetcher, type RemoteFile } from './range-cache-fetch.js'
@@ -36,6 +36,9 @@ export class SparseFile {
   /** How many callers rely on the file being there. */
   holds = 0
   readonly #context: SparseFileContext
+  /** What lies here is of one object. */
+  readonly #tag: ObjectTag = {}
+  readonly #onReplaced: () => void
   readonly #preparation: SharedWork
   /** What is on disk or on its way. */
   readonly #claimed = new IntervalSet()
@@ -47,10 +50,14 @@ export class SparseFile {
   #isDiscarded = false
   #bytes = 0
 
-  /** Starts to fetch the footer. `onBroken` is called when that fails; the file is of no use then. */
-  constructor(localFile: string, remote: RemoteFile, context: SparseFileContext, onBroken: () => void) {
+  /**
+   * Starts to fetch the footer. `onBroken` is called when that fails; the file is of no use then. `onReplaced` is called when the
+   * remote file is seen to be another one: nothing more can be brought here, and what is here may still be read.
+   */
+  constructor(localFile: string, remote: RemoteFile, context: SparseFileContext, onBroken: () => void, onReplaced: () => void) {
     this.localFile = localFile
     this.#context = context
+    this.#onReplaced = onReplaced
     this.#preparation = new SharedWork((signal) => this.#prepare(remote, signal), onBroken)
   }
 
@@ -94,7 +101,7 @@ export class SparseFile {
     this.#claimed.add(range)
     const work: SharedWork = new SharedWork(
       async (signal) => {
-        const bytes = await this.#context.fetcher.get(remote, range, signal)
+        const bytes = await this.#fetch(remote, range, signal)
         await this.#write('r+', async (handle) => await writeAt(handle, bytes, range.start))
         // Work that was given up has lost its claim, and the next one to ask counts these bytes.
         if (this.#fetches.delete(work)) this.#count(range)
@@ -107,14 +114,23 @@ export class SparseFile {
     this.#fetches.set(work, range)
   }
 
+  async #fetch(remote: RemoteFile, range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await this.#context.fetcher.get(remote, range, this.#tag, signal)
+    } catch (error) {
+      if (isDeltaError(error, 'corrupt')) this.#onReplaced()
+      throw error
+    }
+  }
+
   async #prepare(remote: RemoteFile, signal: AbortSignal): Promise<void> {
     const { sizeBytes } = remote
     if (!Number.isSafeInteger(sizeBytes) || sizeBytes < FILE_BYTES_MIN) throw damaged(remote, 'it is too short for Parquet')
     const isWhole = sizeBytes <= Math.max(this.#context.wholeFileMaxBytes, TAIL_BYTES)
     const tail = { start: isWhole ? 0 : sizeBytes - TAIL_BYTES, endExclusive: sizeBytes }
-    const tailBytes = await this.#context.fetcher.get(remote, tail, signal)
+    const tailBytes = await this.#fetch(remote, tail, signal)
     const footer = { start: footerStart(remote, tailBytes), endExclusive: tail.start }
-    const footerBytes = lengthOf(footer) > 0 ? await this.#context.fetcher.get(remote, footer, signal) : new Uint8Array()
+    const footerBytes = lengthOf(footer) > 0 ? await this.#fetch(remote, footer, signal) : new Uint8Array()
     try {
       await this.#write('wx', async (handle) => {
         await handle.truncate(sizeBytes)

@@ -4,6 +4,11 @@ import type { ByteRange } from '../storage/store.js'
 export class IntervalSet {
   readonly #ranges: ByteRange[] = []
 
+  /** In order. */
+  get ranges(): readonly ByteRange[] {
+    return this.#ranges
+  }
+
   add(range: ByteRange): void {
     if (lengthOf(range) <= 0) return
     // Touching neighbours melt into the new range.
@@ -64,6 +69,8 @@ export class IntervalSet {
 export interface RequestPlan {
   /** Two ranges at most this far apart become one request, when all between them is new as well. */
   readonly gapBytesMax: number
+  /** What such gaps may come to, as a share of what is wanted and not present. @defaultValue no limit */
+  readonly gapShareMax?: number | undefined
   /** Longer requests are cut, which bounds the memory that an answer takes. */
   readonly requestBytesMax: number
 }
@@ -73,29 +80,39 @@ export interface RequestPlan {
  * not overlap.
  */
 export function planRequests(wanted: readonly ByteRange[], present: IntervalSet, plan: RequestPlan): readonly ByteRange[] {
-  const parts = wanted.flatMap((range) => present.missing(range)).sort((one, other) => one.start - other.start)
+  const needed = new IntervalSet()
+  for (const range of wanted) needed.add(range)
+  const parts = needed.ranges.flatMap((range) => present.missing(range))
+  const joins = joinsOf(parts, present, plan)
   const requests: ByteRange[] = []
-  let last: ByteRange | undefined
-  for (const part of parts) {
-    if (last && canJoin(last, part, present, plan.gapBytesMax)) {
-      last = { start: last.start, endExclusive: Math.max(last.endExclusive, part.endExclusive) }
-      requests[requests.length - 1] = last
-    } else {
-      last = part
-      requests.push(part)
-    }
+  for (const [at, part] of parts.entries()) {
+    const last = requests.at(-1)
+    if (last && joins.has(at)) requests[requests.length - 1] = { start: last.start, endExclusive: part.endExclusive }
+    else requests.push(part)
   }
   return requests.flatMap((range) => cut(range, plan.requestBytesMax))
 }
 
-export function lengthOf(range: ByteRange): number {
-  return range.endExclusive - range.start
+/** Which parts are fetched together with the one before: those behind the smallest gaps, as far as their share goes. */
+function joinsOf(parts: readonly ByteRange[], present: IntervalSet, plan: RequestPlan): ReadonlySet<number> {
+  const { gapBytesMax, gapShareMax = Number.POSITIVE_INFINITY } = plan
+  let left = gapShareMax * parts.reduce((sum, part) => sum + lengthOf(part), 0)
+  const gaps = parts.slice(1).map((part, before) => ({
+    at: before + 1,
+    gap: { start: (parts[before] as ByteRange).endExclusive, endExclusive: part.start },
+  }))
+  const joins = new Set<number>()
+  for (const { at, gap } of gaps.toSorted((one, other) => lengthOf(one.gap) - lengthOf(other.gap))) {
+    if (lengthOf(gap) > gapBytesMax || lengthOf(gap) > left) break
+    if (!present.isClearOf(gap)) continue
+    joins.add(at)
+    left -= lengthOf(gap)
+  }
+  return joins
 }
 
-function canJoin(before: ByteRange, after: ByteRange, present: IntervalSet, gapBytesMax: number): boolean {
-  if (after.start <= before.endExclusive) return true
-  const gap = { start: before.endExclusive, endExclusive: after.start }
-  return lengthOf(gap) <= gapBytesMax && present.isClearOf(gap)
+export function lengthOf(range: ByteRange): number {
+  return range.endExclusive - range.start
 }
 
 function cut(range: ByteRange, bytesMax: number): ByteRange[] {

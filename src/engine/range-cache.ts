@@ -27,6 +27,8 @@ export interface RangeCacheOptions {
    * @defaultValue 256 KiB
    */
   readonly coalesceGapBytes?: number | undefined
+  /** What is fetched between needed pieces, at most, as a share of what is needed; the smallest gaps go first. @defaultValue 0.05 */
+  readonly coalesceShare?: number | undefined
   /** GETs in flight, at least 1. @defaultValue 8 */
   readonly concurrency?: number | undefined
 }
@@ -38,6 +40,13 @@ export interface CachedFile {
   readonly isHit: boolean
   /** Says that nobody reads the file any more. Calling it again does nothing. */
   release(): void
+}
+
+/** What a cache was asked, and what it holds. */
+export interface CacheUse extends RangeCacheMeter {
+  readonly bytesHeld: number
+  readonly bytesMax: number
+  readonly files: number
 }
 
 /** The most memory that one answer takes. */
@@ -67,10 +76,19 @@ export class RangeCache {
     this.#context = {
       database: options.database,
       fetcher: new RangeFetcher(Math.max(1, options.concurrency ?? 8)),
-      plan: { gapBytesMax: options.coalesceGapBytes ?? 256 * 1024, requestBytesMax: REQUEST_BYTES_MAX },
+      plan: {
+        gapBytesMax: options.coalesceGapBytes ?? 256 * 1024,
+        gapShareMax: options.coalesceShare ?? 0.05,
+        requestBytesMax: REQUEST_BYTES_MAX,
+      },
       wholeFileMaxBytes: options.wholeFileMaxBytes ?? 1024 * 1024,
       ledger: { bytes: 0 },
     }
+  }
+
+  /** As it is now. */
+  get use(): CacheUse {
+    return { ...this.meter, bytesHeld: this.#context.ledger.bytes, bytesMax: this.#maxBytes, files: this.#files.size }
   }
 
   get meter(): RangeCacheMeter {
@@ -125,7 +143,8 @@ export class RangeCache {
   /** A name is never used twice, for the engine remembers footers by file name. */
   #create(key: string, folder: string, remote: RemoteFile): SparseFile {
     const localFile = join(folder, `${++this.#fileCount}.parquet`)
-    const file: SparseFile = new SparseFile(localFile, remote, this.#context, () => this.#drop(key, file))
+    const forget = () => this.#forget(key, file)
+    const file: SparseFile = new SparseFile(localFile, remote, this.#context, () => this.#drop(key, file), forget)
     this.#files.set(key, file)
     return file
   }
@@ -136,7 +155,7 @@ export class RangeCache {
     if (this.#files.get(key) === file) {
       this.#files.delete(key)
       this.#files.set(key, file)
-    }
+    } else if (file.holds === 0) this.#drop(key, file)
     this.#evict()
   }
 
@@ -147,8 +166,13 @@ export class RangeCache {
     }
   }
 
-  #drop(key: string, file: SparseFile): void {
+  /** Whoever holds it goes on reading what is there; whoever asks next gets another. */
+  #forget(key: string, file: SparseFile): void {
     if (this.#files.get(key) === file) this.#files.delete(key)
+  }
+
+  #drop(key: string, file: SparseFile): void {
+    this.#forget(key, file)
     // A file that cannot be deleted stays until `close`, which deletes the folder and says when it cannot.
     const removal = file.discard().catch(() => undefined)
     this.#removals.add(removal)

@@ -1,7 +1,7 @@
 import { tmpdir, totalmem } from 'node:os'
 import { join, resolve, sep } from 'node:path'
 import { Database } from '../engine/database.js'
-import { RangeCache } from '../engine/range-cache.js'
+import { type CacheUse, RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
 import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
@@ -81,6 +81,10 @@ export class Engines {
     return new Engines({ work, small, queries, binder, spool, cache }, root, () =>
       Database.open({ ...settings, ...spill('locations') }),
     )
+  }
+
+  get cacheUse(): CacheUse {
+    return this.cache.use
   }
 
   /** Whether a file of this machine lies in the lakehouse: there, queries may read it. */

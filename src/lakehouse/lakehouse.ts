@@ -9,6 +9,7 @@ import type { StructField } from '../protocol/schema.js'
 import type { TableRequest } from '../sql/planner.js'
 import { isReading, parseStatement } from '../sql/statement.js'
 import { splitStatements, tokenize } from '../sql/tokens.js'
+import { StoreMeter } from '../storage/meter.js'
 import { openStore } from '../storage/open.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { DeltaTable } from '../table/delta-table.js'
@@ -27,7 +28,7 @@ import type {
 import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
-import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, TableSummary } from './options.js'
+import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, StorageUse, TableSummary } from './options.js'
 import type { PinnedTable } from './query-runner.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
@@ -53,6 +54,7 @@ import {
 } from './views.js'
 
 const SPOOL_BYTES_MAX = 2 ** 30
+const NOTHING_ASKED = new StoreMeter()
 const LINGER_MS = 2
 const LINGER_MS_MAX = 100
 
@@ -136,6 +138,13 @@ export class Lakehouse {
 
   get uri(): string {
     return this.store.uri
+  }
+
+  /** The requests and bytes that storage was asked for; a request to list the lakehouse is no table's. */
+  get storageUse(): StorageUse {
+    const whole = (this.store.meter ?? NOTHING_ASKED).use
+    const tables = [...this.opened].map(([name, { delta }]) => [name, (delta.deps.store.meter ?? NOTHING_ASKED).use] as const)
+    return { ...whole, tables: Object.fromEntries(tables), cache: this.host.engines.cacheUse }
   }
 
   /** A folder of this process for files that need not outlive it. It goes when the lakehouse closes, or after a crash when one is opened. */

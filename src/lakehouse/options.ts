@@ -2,8 +2,10 @@ import type { Table as ArrowTable, RecordBatch, RecordBatchReader } from 'apache
 import type { Clock } from '../base/clock.js'
 import type { EventSink } from '../base/events.js'
 import type { Random } from '../base/random.js'
+import type { CacheUse } from '../engine/range-cache.js'
 import type { ChangeResult } from '../ops/change-result.js'
 import type { RestoreOutcome } from '../ops/restore.js'
+import type { StoreUse } from '../storage/meter.js'
 import type { S3Settings } from '../storage/open.js'
 import type { SourceLag } from '../views/exact.js'
 
@@ -324,6 +326,14 @@ export interface MergeOptions extends ChangeRowsOptions {
 /** What MERGE did. */
 export interface MergeRowsResult extends ChangeRowsResult {
   readonly rowsInserted: number
+}
+
+/** What object storage was asked, and what of it is kept here, since the lakehouse was opened. On disk and in memory nothing is asked. */
+export interface StorageUse extends StoreUse {
+  /** Of the tables that were opened, by name. */
+  readonly tables: Readonly<Record<string, StoreUse>>
+  /** The data files' footers and columns that are kept on this machine. */
+  readonly cache: CacheUse
 }
 
 export interface TableSummary {

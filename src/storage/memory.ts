@@ -2,13 +2,18 @@ import { readFile } from 'node:fs/promises'
 import { type Clock, systemClock } from '../base/clock.js'
 import { clampRange } from './byte-range.js'
 import { diskError, localFileSize } from './disk-errors.js'
+import { checkTag } from './object-tag.js'
 import { checkPath, checkPrefix, compareBytes, isPath, joinPath } from './path.js'
-import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { CreateOptions, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 interface Stored {
   readonly bytes: Uint8Array
   readonly modifiedAtMs: number
+  readonly etag: string
 }
+
+let unnamed = 0
+let written = 0
 
 /** The port in its simplest form: a map. Bytes are copied in and out, so nobody's later write changes an object. */
 export class MemoryStore implements ObjectStore {
@@ -22,18 +27,17 @@ export class MemoryStore implements ObjectStore {
     parent?: MemoryStore,
     prefix = '',
   ) {
-    this.uri = parent ? joinPath(parent.uri, prefix) : `memory:${options.name ?? 'unnamed'}`
+    // Caches go by the URI: no two stores may share one.
+    this.uri = parent ? joinPath(parent.uri, prefix) : `memory:${options.name ?? `unnamed-${++unnamed}`}`
     this.#clock = parent ? parent.#clock : (options.clock ?? systemClock)
     this.#objects = parent ? parent.#objects : new Map()
     this.#prefix = parent ? joinPath(parent.#prefix, prefix) : ''
   }
 
-  async get(
-    path: string,
-    options: StoreOptions & { readonly range?: ByteRange | undefined } = {},
-  ): Promise<Uint8Array | undefined> {
+  async get(path: string, options: GetOptions = {}): Promise<Uint8Array | undefined> {
     const stored = this.#objects.get(await this.#key(path, options))
     if (!stored) return undefined
+    checkTag(options.tag, stored.etag, path)
     const { start, endExclusive } = clampRange(options.range, stored.bytes.length)
     return stored.bytes.slice(start, endExclusive)
   }
@@ -123,6 +127,6 @@ export class MemoryStore implements ObjectStore {
   }
 
   #set(key: string, bytes: Uint8Array): void {
-    this.#objects.set(key, { bytes: Uint8Array.from(bytes), modifiedAtMs: this.#clock.now() })
+    this.#objects.set(key, { bytes: Uint8Array.from(bytes), modifiedAtMs: this.#clock.now(), etag: String(++written) })
   }
 }

@@ -18,6 +18,11 @@ export interface S3Settings {
    * MB that it sends. @defaultValue 10 seconds
    */
   readonly requestTimeoutMs?: number | undefined
+  /**
+   * How long a reading request is sent again that was throttled, broke off or got no answer, in milliseconds; then it fails with
+   * `STORE_UNAVAILABLE`. @defaultValue three times `requestTimeoutMs`
+   */
+  readonly retryForMs?: number | undefined
 }
 
 export interface S3Credentials {
@@ -53,6 +58,10 @@ export function endpointOf(settings: S3Settings): string | undefined {
 /** How long a put of this size may take until its answer. */
 export function putTimeoutMs(settings: S3Settings, sizeBytes: number): number {
   return (settings.requestTimeoutMs ?? REQUEST_MS) + Math.ceil(sizeBytes / SLOWEST_BYTES_PER_MS)
+}
+
+export function retryForMs({ requestTimeoutMs = REQUEST_MS, retryForMs = 3 * requestTimeoutMs }: S3Settings): number {
+  return retryForMs
 }
 
 /** The clients share connections and credentials; ending one ends the connections of both. Loads the SDK on first use. */

@@ -1,10 +1,18 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../base/clock.js'
-import { DeltaError, type ErrorDetails } from '../base/errors.js'
+import { DeltaError, type ErrorDetails, isDeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { orAborted } from './abort.js'
-import { connectS3, endpointOf, type S3Clients, type S3Settings } from './s3-client.js'
+import { connectS3, endpointOf, retryForMs, type S3Clients, type S3Settings } from './s3-client.js'
 import { s3Error } from './s3-errors.js'
+
+const PAUSE_MS = 100
+const PAUSE_MS_MAX = 5_000
+
+/** What every answer of the client carries. */
+interface MetadataBearer {
+  readonly $metadata: { readonly attempts?: number | undefined }
+}
 
 /** The roots whose conditional puts this process has judged or is judging. */
 const verdicts = new Map<string, Promise<boolean>>()
@@ -28,8 +36,13 @@ export class S3Session {
     this.#root = `${endpointOf(settings) ?? 'aws'} ${rootUri}`
   }
 
-  /** Sends a request; after an abort it rejects with the signal's reason, whatever the client makes of it. */
-  async ask<T>(
+  /**
+   * Sends a request; after an abort it rejects with the signal's reason, whatever the client makes of it.
+   *
+   * @param count learns how often it was sent.
+   */
+  async ask<T extends MetadataBearer>(
+    count: (times: number) => void,
     signal: AbortSignal | undefined,
     request: (clients: S3Clients, options: { abortSignal?: AbortSignal }) => Promise<T>,
   ): Promise<T> {
@@ -38,19 +51,49 @@ export class S3Session {
     if (signal) setMaxListeners(0, signal)
     this.#clients ??= connectS3(this.settings)
     const clients = await this.#clients
-    return await orAborted(request(clients, signal ? { abortSignal: signal } : {}), signal)
+    const counted = async () => {
+      try {
+        const reply = await request(clients, signal ? { abortSignal: signal } : {})
+        count(reply.$metadata.attempts ?? 1)
+        return reply
+      } catch (error) {
+        count((error as Partial<MetadataBearer>).$metadata?.attempts ?? 1)
+        throw error
+      }
+    }
+    return await orAborted(counted(), signal)
   }
 
   /** As `ask`, with errors as the port has them. */
-  async send<T>(
+  async send<T extends MetadataBearer>(
+    count: (times: number) => void,
     details: ErrorDetails,
     signal: AbortSignal | undefined,
     request: (clients: S3Clients, options: { abortSignal?: AbortSignal }) => Promise<T>,
   ): Promise<T> {
     try {
-      return await this.ask(signal, request)
+      return await this.ask(count, signal, request)
     } catch (error) {
       throw this.translate(error, details, signal)
+    }
+  }
+
+  /**
+   * Does again what may be repeated, while it fails for want of an answer, with pauses that grow.
+   *
+   * @param attempt gets its number, from 1.
+   */
+  async repeat<T>(signal: AbortSignal | undefined, attempt: (nth: number) => Promise<T>): Promise<T> {
+    const endsAtMs = this.clock.now() + retryForMs(this.settings)
+    for (let nth = 1; ; nth++) {
+      try {
+        return await attempt(nth)
+      } catch (error) {
+        const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** (nth - 1)) * (0.5 + this.random.next())
+        const isWorthAnother = isDeltaError(error) && error.code === 'STORE_UNAVAILABLE'
+        if (signal?.aborted || !isWorthAnother || this.clock.now() + pauseMs > endsAtMs) throw error
+        await this.clock.sleep(pauseMs, signal)
+      }
     }
   }
 

@@ -1,19 +1,20 @@
 import { createReadStream } from 'node:fs'
-import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
 import { type Clock, systemClock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import { type Random, systemRandom } from '../base/random.js'
 import { orAborted } from './abort.js'
 import { checkRange } from './byte-range.js'
 import { localFileSize } from './disk-errors.js'
+import { PROCESS, type RequestKind, StoreMeter } from './meter.js'
+import { checkTag, replaced } from './object-tag.js'
 import { checkPath, checkPrefix, joinPath } from './path.js'
 import { probeStore } from './probe.js'
 import { putTimeoutMs, type S3Settings } from './s3-client.js'
 import { isNoSuchKey, reasonOf, s3Error, statusOf } from './s3-errors.js'
-import { listFolderNames, listObjects } from './s3-list.js'
+import { type Lister, listFolderNames, listObjects } from './s3-list.js'
 import { rangeHeader, readBody } from './s3-read.js'
 import { S3Session } from './s3-session.js'
-import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { CreateOptions, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 export interface S3Location {
   readonly bucket: string
@@ -34,6 +35,7 @@ const DELETE_MAX = 1_000
  */
 export class S3Store implements ObjectStore {
   readonly uri: string
+  readonly meter: StoreMeter
   readonly #session: S3Session
   readonly #prefix: string
   readonly #root: S3Store
@@ -48,39 +50,38 @@ export class S3Store implements ObjectStore {
     const { clock = systemClock, random = systemRandom } = components
     this.#session = parent ? parent.#session : new S3Session(options.bucket, this.uri, options, clock, random)
     this.#root = parent ? parent.#root : this
+    this.meter = new StoreMeter(parent ? parent.meter : PROCESS)
   }
 
-  async get(
-    path: string,
-    options: StoreOptions & { readonly range?: ByteRange | undefined } = {},
-  ): Promise<Uint8Array | undefined> {
-    const { signal } = options
+  async get(path: string, options: GetOptions = {}): Promise<Uint8Array | undefined> {
+    const { signal, tag } = options
     const range = options.range && checkRange(options.range)
     if (range && range.endExclusive <= range.start) return (await this.head(path, { signal })) && new Uint8Array(0)
     const object = { ...this.#object(path), ...(range ? { Range: rangeHeader(range) } : {}) }
-    for (let attempt = 1; ; attempt++) {
-      let reply: GetObjectCommandOutput
+    return await this.#session.repeat(signal, async (attempts) => {
       try {
-        reply = await this.#session.ask(signal, ({ repeating }, http) => repeating.getObject(object, http))
+        const request = tag?.etag === undefined ? object : { ...object, IfMatch: tag.etag }
+        const reply = await this.#session.ask(this.#counting('get'), signal, ({ once }, http) => once.getObject(request, http))
+        const bytes = await orAborted(readBody(reply, range), signal)
+        this.meter.carry(bytes.length, 0)
+        checkTag(tag, reply.ETag, path)
+        return bytes
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         if (isNoSuchKey(error)) return undefined
         if (range && statusOf(error) === 416) return new Uint8Array(0)
-        throw this.#session.translate(error, { path }, signal)
+        if (statusOf(error) === 412) throw replaced(path, s3Error(error, {}).cause)
+        throw this.#session.translate(error, { path, attempts }, signal)
       }
-      try {
-        return await orAborted(readBody(reply, range), signal)
-      } catch (error) {
-        if (signal?.aborted || attempt === TRIES) throw this.#session.translate(error, { path, attempts: attempt }, signal)
-      }
-      await this.#pause(signal)
-    }
+    })
   }
 
   async head(path: string, options: StoreOptions = {}): Promise<ObjectInfo | undefined> {
     const { signal } = options
     try {
-      const reply = await this.#session.ask(signal, ({ repeating }, http) => repeating.headObject(this.#object(path), http))
+      const reply = await this.#session.ask(this.#counting('head'), signal, ({ repeating }, http) =>
+        repeating.headObject(this.#object(path), http),
+      )
       return { path, sizeBytes: reply.ContentLength ?? 0, modifiedAtMs: reply.LastModified?.getTime() ?? 0 }
     } catch (error) {
       if (!signal?.aborted && isNoSuchKey(error)) return undefined
@@ -94,7 +95,10 @@ export class S3Store implements ObjectStore {
     const requestTimeout = putTimeoutMs(this.#session.settings, bytes.length)
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.#session.ask(signal, ({ once }, http) => once.putObject(object, { ...http, requestTimeout }))
+        await this.#session.ask(this.#counting('put'), signal, ({ once }, http) =>
+          once.putObject(object, { ...http, requestTimeout }),
+        )
+        this.meter.carry(0, bytes.length)
         return 'created'
       } catch (error) {
         if (signal?.aborted) throw signal.reason
@@ -111,9 +115,10 @@ export class S3Store implements ObjectStore {
   async put(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<void> {
     const object = { ...this.#object(path), Body: bytes }
     const requestTimeout = putTimeoutMs(this.#session.settings, bytes.length)
-    await this.#session.send({ path }, options.signal, ({ repeating }, http) =>
+    await this.#session.send(this.#counting('put'), { path }, options.signal, ({ repeating }, http) =>
       repeating.putObject(object, { ...http, requestTimeout }),
     )
+    this.meter.carry(0, bytes.length)
   }
 
   async putFile(path: string, localFile: string, options: StoreOptions = {}): Promise<void> {
@@ -135,11 +140,11 @@ export class S3Store implements ObjectStore {
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
-    yield* listObjects(this.#session, this.#folder(prefix), prefix, options)
+    yield* listObjects(this.#lister, this.#folder(prefix), prefix, options)
   }
 
   async listFolders(prefix: string, options: StoreOptions = {}): Promise<readonly string[]> {
-    return await listFolderNames(this.#session, this.#folder(prefix), prefix, options.signal)
+    return await listFolderNames(this.#lister, this.#folder(prefix), prefix, options.signal)
   }
 
   async delete(paths: readonly string[], options: StoreOptions = {}): Promise<void> {
@@ -148,7 +153,7 @@ export class S3Store implements ObjectStore {
     signal?.throwIfAborted()
     for (let at = 0; at < objects.length; at += DELETE_MAX) {
       const batch = { Bucket: this.#session.bucket, Delete: { Quiet: true, Objects: objects.slice(at, at + DELETE_MAX) } }
-      const reply = await this.#session.send({ objects: paths.length }, signal, ({ repeating }, http) =>
+      const reply = await this.#session.send(this.#counting('delete'), { objects: paths.length }, signal, ({ repeating }, http) =>
         repeating.deleteObjects(batch, http),
       )
       const failed = reply.Errors?.find(({ Code }) => Code !== 'NoSuchKey')
@@ -193,10 +198,21 @@ export class S3Store implements ObjectStore {
     const requestTimeout = putTimeoutMs(this.#session.settings, sizeBytes)
     const either = signal ? AbortSignal.any([signal, broken.signal]) : broken.signal
     try {
-      await this.#session.ask(either, ({ once }, http) => once.putObject(request, { ...http, requestTimeout }))
+      await this.#session.ask(this.#counting('put'), either, ({ once }, http) =>
+        once.putObject(request, { ...http, requestTimeout }),
+      )
+      this.meter.carry(0, sizeBytes)
     } finally {
       stream.destroy()
     }
+  }
+
+  #counting(kind: RequestKind): (times: number) => void {
+    return (times) => this.meter.count(kind, times)
+  }
+
+  get #lister(): Lister {
+    return { session: this.#session, count: this.#counting('list') }
   }
 
   #object(path: string): { Bucket: string; Key: string } {

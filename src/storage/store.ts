@@ -1,3 +1,5 @@
+import type { StoreMeter } from './meter.js'
+
 /** A stored object, as a listing or a head request tells it. */
 export interface ObjectInfo {
   /** Relative to the store's root, `/` between segments, never percent-encoded. */
@@ -10,6 +12,20 @@ export interface ObjectInfo {
 export interface ByteRange {
   readonly start: number
   readonly endExclusive: number
+}
+
+/**
+ * One object, whatever comes to lie under its path: its first answer sets the tag, and an answer of another object is refused
+ * with `DATA_FILE_DAMAGED`.
+ */
+export interface ObjectTag {
+  etag?: string | undefined
+}
+
+export interface GetOptions extends StoreOptions {
+  readonly range?: ByteRange | undefined
+  /** What earlier ranges were of. */
+  readonly tag?: ObjectTag | undefined
 }
 
 export interface StoreOptions {
@@ -48,11 +64,14 @@ export interface ObjectStore {
   /** `file:///folder`, `s3://bucket/prefix` or `memory:name`; no trailing slash. */
   readonly uri: string
 
+  /** Counts requests, where objects are asked for over a network; of a child, its own. */
+  readonly meter?: StoreMeter | undefined
+
   /**
    * The object's bytes, or `undefined` when it is not there. With a range, the bytes of that range that exist
    * (fewer when the object is shorter, none when the range starts at or after its end).
    */
-  get(path: string, options?: StoreOptions & { readonly range?: ByteRange | undefined }): Promise<Uint8Array | undefined>
+  get(path: string, options?: GetOptions): Promise<Uint8Array | undefined>
 
   head(path: string, options?: StoreOptions): Promise<ObjectInfo | undefined>
 

@@ -92,6 +92,15 @@ describe('planRequests', () => {
     expect(planRequests([piece(20), piece(0)], set, { gapBytesMax, requestBytesMax: 1000 })).toEqual(expected)
   })
 
+  it('joins the smallest gaps, as far as their share of what is wanted goes', () => {
+    const wanted = [piece(0), piece(13), piece(28), piece(40)]
+    const requests = (gapShareMax: number) =>
+      planRequests(wanted, new IntervalSet(), { gapBytesMax: 100, gapShareMax, requestBytesMax: 1000 })
+    expect(requests(0)).toEqual(wanted)
+    expect(requests(0.13)).toEqual([piece(0), piece(13), { start: 28, endExclusive: 50 }])
+    expect(requests(1)).toEqual([{ start: 0, endExclusive: 50 }])
+  })
+
   it('cuts long requests', () => {
     const requests = planRequests([{ start: 5, endExclusive: 30 }], new IntervalSet(), { gapBytesMax: 0, requestBytesMax: 10 })
     expect(requests).toEqual([piece(5), piece(15), { start: 25, endExclusive: 30 }])

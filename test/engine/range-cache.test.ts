@@ -159,8 +159,19 @@ describe('RangeCache', () => {
     expect(await digest(file.path, ['Url'])).toEqual(await digest(whole('a.parquet'), ['Url']))
   })
 
+  it('notices a remote file that was replaced, and begins again with the new one', async () => {
+    const before = await openFile('a.parquet', ['id'])
+    await store.put('a.parquet', await readFile(whole('a.parquet')))
+    await expect(openFile('a.parquet', ['Url'])).rejects.toMatchObject({ code: 'DATA_FILE_DAMAGED' })
+    expect(await digest(before.path, ['id'])).toEqual(await digest(whole('a.parquet'), ['id']))
+    const after = await openFile('a.parquet', ['id', 'Url'])
+    expect(after.path).not.toBe(before.path)
+    before.release()
+    expect(await digest(after.path, ['id', 'Url'])).toEqual(await digest(whole('a.parquet'), ['id', 'Url']))
+  })
+
   it('joins pieces that are close to one another', async () => {
-    const joining = newCache({ coalesceGapBytes: 1e9 })
+    const joining = newCache({ coalesceGapBytes: 1e9, coalesceShare: 1e9 })
     const file = await openFile('a.parquet', ['id', 'amount'], joining)
     expect(joining.meter.requests).toBe(2)
     expect(await digest(file.path, ['id', 'amount'])).toEqual(await digest(whole('a.parquet'), ['id', 'amount']))

@@ -25,6 +25,7 @@ describe('the package', () => {
         "openLakehouse",
         "openTable",
         "parseSize",
+        "processStorageUse",
         "seededRandom",
         "systemClock",
         "systemRandom",
@@ -42,6 +43,7 @@ describe('the package', () => {
     expect(names.filter(Boolean).sort()).toMatchInlineSnapshot(`
       [
         "AddFile",
+        "CacheUse",
         "ChangedSince",
         "ChangesOptions",
         "CheckStoreOptions",
@@ -76,6 +78,7 @@ describe('the package', () => {
         "ScanOptions",
         "SnapshotFile",
         "SourceLag",
+        "StoreUse",
         "StructField",
         "StructType",
         "Table",
