@@ -8,6 +8,7 @@ import { benchCheckpoint } from './checkpoint.js'
 import { benchCommitCost } from './commit-cost.js'
 import type { BenchContext } from './context.js'
 import { benchDml } from './dml.js'
+import { benchHttpOut } from './http-out.js'
 import { benchIngest } from './ingest.js'
 import { benchParquetWriting } from './parquet-writing.js'
 import { reportMachine } from './report.js'
@@ -21,6 +22,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   checkpoint: benchCheckpoint,
   'commit-cost': benchCommitCost,
   dml: benchDml,
+  'http-out': benchHttpOut,
 }
 
 const wanted = process.argv.slice(2)

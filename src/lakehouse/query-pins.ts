@@ -16,12 +16,15 @@ export function versionsOf(tables: readonly PlannedTable[]): Readonly<Record<str
   return versions
 }
 
-/** A table that was dropped and made again has the versions of the first one, so tables count by their ids. */
-function fingerprintOf({ tables }: QueryPlan, text: string, params: SqlParameters | undefined): string {
+/**
+ * A table that was dropped and made again has the versions of the first one, so tables count by their ids; of a view, what is read
+ * for it, and how.
+ */
+function fingerprintOf({ tables, views }: QueryPlan, text: string, params: SqlParameters | undefined): string {
   const values = Object.entries(params ?? {}).map(([name, value]) => [name, kindOf(value), String(value)])
-  const pinned = tables.map(({ name, snapshot }) => [name, snapshot.metadata.id, snapshot.version])
+  const pinned = tables.map(({ name, snapshot, changesFrom }) => [name, snapshot.metadata.id, snapshot.version, changesFrom])
   return createHash('sha256')
-    .update(JSON.stringify([text, values, pinned]))
+    .update(JSON.stringify([text, values, pinned, views]))
     .digest('base64url')
 }
 

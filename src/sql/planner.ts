@@ -15,7 +15,7 @@ import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
 import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
-import { type QueryTemplate, readTemplate } from './template.js'
+import { isSteady, type QueryTemplate, readTemplate } from './template.js'
 import type { PrunableColumns } from './terms.js'
 import { tokenize } from './tokens.js'
 
@@ -157,7 +157,14 @@ export class Planner {
     const binding = await this.bind(template, bound, pinned, signal)
     const tables = pinned.tables.map((table, index) => ({ ...table, ...(binding.needs[index] as TableNeeds) }))
     const { columns } = binding
-    return { text: template.text, params: bound, columns, tables, views: pinned.views, isSteady: template.isSteady }
+    return {
+      text: template.text,
+      params: bound,
+      columns,
+      tables,
+      views: pinned.views,
+      isSteady: template.isSteady && pinned.views.every(({ sql }) => isSteady(sql)),
+    }
   }
 
   private async pin(

@@ -68,15 +68,23 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
       )
   for (const { marker, name } of query.changes)
     if (!tables.has(marker)) throw new DeltaError('SQL_INVALID', 'table_changes stands where no table can stand', { name })
-  const words = new Set(tokenize(text).flatMap(({ kind, value }) => (NAMING.has(kind) ? [value.toLowerCase()] : [])))
-  const asksForTheTime = CLOCKS.some((word) => words.has(word))
   return {
     text: rewritten ? await printQuery(planner, tree) : query.text,
     parameters: query.parameters,
     tables: [...tables.values()],
-    asksForTheTime,
-    isSteady: !asksForTheTime && !DICE.some((word) => words.has(word)),
+    asksForTheTime: names(text, CLOCKS),
+    isSteady: isSteady(text),
   }
+}
+
+/** Whether a query gives the same rows each time, over the same tables. */
+export function isSteady(text: string): boolean {
+  return !names(text, CLOCKS) && !names(text, DICE)
+}
+
+function names(text: string, wanted: readonly string[]): boolean {
+  const words = new Set(tokenize(text).flatMap(({ kind, value }) => (NAMING.has(kind) ? [value.toLowerCase()] : [])))
+  return wanted.some((word) => words.has(word))
 }
 
 const NAMING: ReadonlySet<string> = new Set(['word', 'quoted'])

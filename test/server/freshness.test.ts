@@ -54,6 +54,16 @@ describe('an ETag', () => {
     expect(changed.text).not.toBe(first.text)
   })
 
+  it('changes with the sources of a view, though the view be stored as before', async () => {
+    await at.lake.sql('CREATE TABLE seen (url STRING); INSERT INTO seen VALUES (1)')
+    await at.lake.sql('CREATE MATERIALIZED VIEW counted AS SELECT url, count(*) AS views FROM seen GROUP BY url')
+    const url = asUrl('SELECT sum(views) AS n FROM counted', '&format=csv')
+    const first = await ask(url)
+    expect(await ask(url, { 'if-none-match': first.tag ?? '' })).toMatchObject({ status: 304 })
+    await at.lake.sql('INSERT INTO seen VALUES (2)')
+    expect(await ask(url, { 'if-none-match': first.tag ?? '' })).toMatchObject({ status: 200, text: 'n\n2\n', ran: true })
+  })
+
   it('is not that of a table which was dropped and made again', async () => {
     const url = asUrl('SELECT * FROM again')
     const make = async (value: number) => await at.lake.sql(`CREATE TABLE again (a INT); INSERT INTO again VALUES (${value})`)

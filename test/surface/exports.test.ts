@@ -43,6 +43,7 @@ describe('the package', () => {
     expect(names.filter(Boolean).sort()).toMatchInlineSnapshot(`
       [
         "AddFile",
+        "AutoMaintenance",
         "CacheUse",
         "ChangedSince",
         "ChangesOptions",
