@@ -50,11 +50,13 @@ interface State {
 }
 
 /**
- * Holds a version against what its checksum says. Pure.
+ * Holds a version against what its checksum says. One that was left behind by another table, which stood here before, says
+ * nothing. Pure.
  *
  * @throws {DeltaError} `CHECKSUM_MISMATCH`: the log is damaged, or else the checksum is.
  */
 export function checkAgainst(claims: ChecksumClaims, totals: TableTotals, state: State, file: string, version: number): void {
+  if (claims.metadata && claims.metadata.id !== state.metadata.id) return
   const wrong = [
     ...differing('files', claims.files, totals.files),
     ...differing('bytes', claims.bytes, totals.bytes),
@@ -82,8 +84,8 @@ function protocolText(protocol: Protocol): string {
   return JSON.stringify([minReaderVersion, minWriterVersion, supportedFeatures(protocol).toSorted()])
 }
 
-function metadataText({ id, schemaString, partitionColumns = [], configuration = {} }: Partial<Metadata>): string {
-  return JSON.stringify([id, schemaString, partitionColumns, Object.entries(configuration).sort()])
+function metadataText({ schemaString, partitionColumns = [], configuration = {} }: Partial<Metadata>): string {
+  return JSON.stringify([schemaString, partitionColumns, Object.entries(configuration).sort()])
 }
 
 function isCount(value: unknown): value is number {

@@ -57,10 +57,10 @@ async function foreignTable(summed: boolean): Promise<MemoryStore> {
   return store
 }
 
-/** What a version checksum tells of protocol and metadata, so far as it says what the table is. */
+/** What a version checksum tells of protocol and metadata. One with another id in it is another table's, and tells nothing. */
 function toldOf({ state: { protocol, metadata } }: State) {
-  const { id, schemaString, partitionColumns, configuration } = metadata
-  return { protocol, id, schemaString, partitionColumns, configuration }
+  const { schemaString, partitionColumns, configuration } = metadata
+  return { protocol, schemaString, partitionColumns, configuration }
 }
 
 /** All that a reader learns from a log. */
@@ -198,7 +198,7 @@ describe('a log of another writer, of which one byte is damaged or the rest lost
               found.files.map(({ file }) => file),
               story,
             ).toContain(path)
-        if (!summed) return
+        if (!summed || found.state.metadata.id !== whole.state.metadata.id) return
         expect(toldOf(found), story).toEqual(toldOf(whole))
         const seen = ({ files }: State) => files.map((file) => Object.entries(file).filter(([name]) => !UNSEEN.includes(name)))
         expect(seen(found).map(String).toSorted(), story).toEqual(seen(whole).map(String).toSorted())
@@ -225,3 +225,27 @@ it('a log folder holds nothing that the sweep leaves out', async () => {
     for await (const { path } of (await ownTable(policy)).list(LOG_FOLDER))
       expect(path).toMatch(/\.json$|\.crc$|_last_checkpoint$|\.checkpoint\..*parquet$|_sidecars\//)
 })
+
+it('a checksum that another table left behind is no witness', async () => {
+  const store = await foreignTable(true)
+  await writeLog(store, [PROTOCOL, idOf(metadata()), { add: fileOf('z', 9, 90) }])
+  expect(await store.head('_delta_log/00000000000000000002.crc')).toBeDefined()
+  const found = await read(store, 'a checksum of another table')
+  expect(found?.files).toHaveLength(3)
+})
+
+it('a checksum that is at odds with the log ends the reading, and names itself', async () => {
+  const store = await foreignTable(true)
+  await writeLog(store, [PROTOCOL, metadata(), { add: fileOf('a', 1, 11) }])
+  const failure = {
+    code: 'CHECKSUM_MISMATCH',
+    kind: 'corrupt',
+    details: { file: '_delta_log/00000000000000000002.crc', version: 2 },
+  }
+  await expect(world.table(store).snapshot()).rejects.toMatchObject(failure)
+})
+
+/** The metadata of a table of another id. */
+function idOf(action: Action): Action {
+  return 'metaData' in action ? { metaData: { ...action.metaData, id: 'c0ffee00-0000-4000-8000-00000000beef' } } : action
+}
