@@ -10,9 +10,12 @@ import type { BenchContext } from './context.js'
 import { benchDml } from './dml.js'
 import { benchHttpOut } from './http-out.js'
 import { benchIngest } from './ingest.js'
+import { benchOpen } from './open.js'
 import { benchParquetWriting } from './parquet-writing.js'
 import { reportMachine } from './report.js'
 import { benchScan } from './scan.js'
+import { benchSmallFiles } from './small-files.js'
+import { benchTpch } from './tpch.js'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   ingest: benchIngest,
@@ -23,7 +26,13 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   'commit-cost': benchCommitCost,
   dml: benchDml,
   'http-out': benchHttpOut,
+  tpch: benchTpch,
+  'small-files': benchSmallFiles,
+  open: benchOpen,
 }
+
+/** For a run that only shows that a benchmark works. */
+const [ROWS, ROUNDS] = [Number(process.env['DELTAIC_BENCH_ROWS'] ?? 500_000), Number(process.env['DELTAIC_BENCH_ROUNDS'] ?? 5)]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in BENCHES))
@@ -37,7 +46,7 @@ for (const [name, bench] of Object.entries(BENCHES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   const folder = mkdtempSync(join(tmpdir(), 'deltaic-bench-'))
   try {
-    await bench({ folder, rows: 500_000, rounds: 5 })
+    await bench({ folder, rows: ROWS, rounds: ROUNDS })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
