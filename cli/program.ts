@@ -18,6 +18,8 @@ import { optimizeCommand } from './commands/optimize.js'
 import { restoreCommand } from './commands/restore.js'
 import { serveCommand } from './commands/serve.js'
 import { sqlCommand } from './commands/sql.js'
+import { streamCommand } from './commands/stream.js'
+import { streamsCommand } from './commands/streams.js'
 import { tablesCommand } from './commands/tables.js'
 import { undoCommand } from './commands/undo.js'
 import { vacuumCommand } from './commands/vacuum.js'
@@ -32,6 +34,8 @@ import { configFileSource, environmentSource, flagSource } from './sources.js'
 const COMMANDS: readonly ((run: Run) => Command)[] = [
   sqlCommand,
   ingestCommand,
+  streamCommand,
+  streamsCommand,
   createCommand,
   tablesCommand,
   describeCommand,

@@ -14,6 +14,7 @@ import type { ServerSettings } from './options.js'
 import { queriesRoute } from './queries-route.js'
 import { rowsRoute } from './rows-route.js'
 import { sqlRoute } from './sql-route.js'
+import { streamsRoutes } from './streams-routes.js'
 import { tablesRoute } from './tables-route.js'
 import { undoRoute } from './undo-route.js'
 import { answerUnknownRoutes } from './unknown-route.js'
@@ -64,6 +65,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   undoRoute(app, context)
   maintenanceRoutes(app, context)
   upkeepRoute(app, context)
+  streamsRoutes(app, context)
   await app.register(rowsRoute, context)
   return app
 }

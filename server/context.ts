@@ -1,4 +1,4 @@
-import type { AutoMaintenance, Lakehouse } from '../src/index.js'
+import type { AutoMaintenance, Lakehouse, StreamRunner } from '../src/index.js'
 import type { AnswerCache } from './answer-cache.js'
 import type { ServerLimits } from './options.js'
 import type { QueryJobs } from './query-jobs.js'
@@ -13,4 +13,6 @@ export interface ServerContext {
   readonly jobs: QueryJobs
   /** `undefined` where it is switched off. */
   readonly maintenance: AutoMaintenance | undefined
+  /** What runs streams; absent on a server that nobody writes to. */
+  readonly streams: StreamRunner | undefined
 }

@@ -15,6 +15,8 @@ export type ServerEvent =
     }
   /** A fault of ours, or of the machine: the answer says little, the log says all. */
   | { readonly type: 'failed'; readonly method: string; readonly route: string; readonly error: unknown }
+  /** What a stream waits for, or failed with. */
+  | { readonly type: 'stream'; readonly error: unknown }
 
 export type LogSink = (event: ServerEvent) => void
 

@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { DeltaError, type Lakehouse } from '../src/index.js'
+import { DeltaError, type Lakehouse, StreamRunner } from '../src/index.js'
 import { AnswerCache } from './answer-cache.js'
 import { buildApp } from './app.js'
 import { type ServerLimits, type ServerOptions, type ServerSettings, serverSettings } from './options.js'
@@ -28,10 +28,14 @@ export async function startServer(lake: Lakehouse, options: ServerOptions = {}):
   const { limits } = settings
   const jobs = new QueryJobs(lake, limits)
   const maintenance = options.maintenance === false ? undefined : lake.maintain()
-  const context = { lake, limits, slots: new QuerySlots(limits), cache: new AnswerCache(limits.cacheBytesMax), jobs, maintenance }
+  const isReadOnly = settings.readToken !== undefined && settings.token === undefined
+  const streams = isReadOnly ? undefined : new StreamRunner(lake, (error) => settings.log({ type: 'stream', error }))
+  const cache = new AnswerCache(limits.cacheBytesMax)
+  const context = { lake, limits, slots: new QuerySlots(limits), cache, jobs, maintenance, streams }
   const app = await buildApp(context, settings)
-  app.addHook('preClose', async () => void (await Promise.all([jobs.close(), maintenance?.close()])))
+  app.addHook('preClose', async () => void (await Promise.all([jobs.close(), maintenance?.close(), streams?.close()])))
   await listen(app, settings)
+  streams?.begin()
   const { port } = app.server.address() as AddressInfo
   const url = `http://${hostInUrl(settings.host)}:${port}`
   settings.log({ type: 'listening', url })

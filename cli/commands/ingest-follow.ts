@@ -13,6 +13,7 @@ export interface FollowFlags {
   readonly poll?: number
   readonly once?: boolean
   readonly onError: 'fail' | 'reject'
+  readonly schema: 'strict' | 'evolve'
 }
 
 /** Follows files into a table until Ctrl-C; what is being taken then still is. */
@@ -22,7 +23,7 @@ export async function followFiles(
   sources: readonly string[],
   flags: FollowFlags,
 ): Promise<void> {
-  const { format, compression, create, batchRows, batchSeconds, poll, once, onError } = flags
+  const { format, compression, create, batchRows, batchSeconds, poll, once, onError, schema } = flags
   if (format === 'json' || format === 'arrow') throw new UsageError(`files of ${format} are not followed`, 'ingest them by name')
   const bar = context.progress()
   const stop = new AbortController()
@@ -37,6 +38,7 @@ export async function followFiles(
     pollMs: poll === undefined ? undefined : poll * 1000,
     once,
     onError,
+    schema,
     signal,
     onProgress: bar.show,
     onRetry: (error) => {

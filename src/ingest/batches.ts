@@ -32,13 +32,15 @@ const COMMITS_BACK_MAX = 10_000
 export async function findFirstResult(table: DeltaTable, batch: BatchId): Promise<FirstResult | undefined> {
   const log = await table.known()
   const last = log.transaction(batch.appId)
-  if (batch.after !== undefined && batch.after !== (last?.version ?? -1))
+  if (batch.after !== undefined) {
+    if (batch.after === (last?.version ?? -1)) return undefined
     throw new DeltaError(
       'SEQUENCE_OUT_OF_ORDER',
       'the producer is at another place in the table than this batch begins at',
       { producer: batch.appId, after: batch.after, last: last?.version ?? -1 },
       { hint: 'go on from the place that the table tells' },
     )
+  }
   if (!last || last.version < batch.version) return undefined
   const from = last.committedAt ?? log.firstVersion
   for (let version = from; version >= 0 && version > from - COMMITS_BACK_MAX; version--) {

@@ -1,4 +1,5 @@
 import { isDeltaError } from '../base/errors.js'
+import type { StructField } from '../protocol/schema.js'
 import type { SpooledBody } from './body.js'
 import type { InputFormat } from './formats.js'
 import type { IngestResult } from './group-read.js'
@@ -15,6 +16,8 @@ export interface SourceBatch {
   readonly body: SpooledBody
   /** What people call the source where lines of it are rejected. */
   readonly name: string
+  /** Columns whose types a new table does not get from the rows. */
+  readonly fields?: readonly StructField[] | undefined
 }
 
 /** How far a source is in a table. */

@@ -21,6 +21,8 @@ export interface FollowOptions {
   readonly pollMs?: number | undefined
   /** What a line that cannot be read does: end it all, or go to the table `<name>__rejects`. @defaultValue 'fail' */
   readonly onError?: 'fail' | 'reject' | undefined
+  /** Whether the table's columns may change to fit: new ones are added, types are widened. @defaultValue 'strict' */
+  readonly schema?: 'strict' | 'evolve' | undefined
   /** Create the table from the first rows where there is none. @defaultValue false */
   readonly create?: boolean | undefined
   /** Take what is there, and end. @defaultValue false */

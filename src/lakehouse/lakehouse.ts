@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.js'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { ignoreEvents } from '../base/events.js'
 import { systemRandom } from '../base/random.js'
+import type { StreamStatus } from '../ingest/kafka/stream.js'
 import { convert } from '../ops/convert.js'
 import { LOG_FOLDER } from '../protocol/log-path.js'
 import type { StructField } from '../protocol/schema.js'
@@ -33,6 +34,9 @@ import type { PinnedTable } from './query-runner.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
 import { runStatement } from './statements.js'
+import { type StreamOptions, type StreamSettings, streamInto } from './stream.js'
+import { type StreamInfo, streamInfo } from './stream-info.js'
+import { type StreamDefinition, StreamRegistry, streamId } from './stream-registry.js'
 import { Table } from './table.js'
 import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
@@ -77,11 +81,19 @@ export async function openTable(uri: string, options: LakehouseOptions = {}): Pr
   return lake.wholeAsTable()
 }
 
+export interface DefineStreamOptions extends StreamSettings {
+  /** @defaultValue the table's name and the topic's: `views.page-views` */
+  readonly id?: string | undefined
+  /** @defaultValue 'server' */
+  readonly runs?: StreamDefinition['runs'] | undefined
+}
+
 /** Tables under one root, and SQL over them. */
 export class Lakehouse {
   /** Whether SQL may name tables by location. */
   readonly locations: boolean
   private readonly store: ObjectStore
+  private readonly registry: StreamRegistry
   private readonly options: LakehouseOptions
   private readonly host: TableHost
   private readonly withoutLocations: TableHost
@@ -99,6 +111,7 @@ export class Lakehouse {
     if (!(lingerMs >= 0 && lingerMs <= LINGER_MS_MAX))
       throw new DeltaError('ARGUMENT_INVALID', 'lingerMs is out of range', { lingerMs, min: 0, max: LINGER_MS_MAX })
     this.store = store
+    this.registry = new StreamRegistry(store)
     this.options = options
     this.locations = options.locations ?? true
     this.host = {
@@ -371,6 +384,51 @@ export class Lakehouse {
       options,
     ).start()
     return this.maintenance
+  }
+
+  /**
+   * Takes the records of a topic into a table until `signal` aborts: then what was being taken is, and it resolves.
+   *
+   * The next offset of each partition is in the table, in the commit of its rows: whatever broke off, the next call goes on where
+   * the rows end.
+   *
+   * @param source `kafka://host:port/topic`, or `kafkas:` over TLS.
+   * @throws {DeltaError} `OFFSET_OUT_OF_RANGE`, `SOURCE_NOT_FOUND`, `ARGUMENT_INVALID`, and `ROWS_INVALID` and `SCHEMA_MISMATCH` as
+   * an ingest does.
+   */
+  async stream(source: string, table: string, options: StreamOptions = {}): Promise<StreamStatus> {
+    const { delta, table: held } = this.open(checkTableName(table))
+    this.handedOut.add(table)
+    return streamInto(delta, held.sink(options), source, options)
+  }
+
+  /**
+   * Keeps a stream beside the tables, in the place of one of the same name; servers of the lakehouse run it from then on.
+   *
+   * @throws {DeltaError} `ARGUMENT_INVALID`, `NAME_INVALID`.
+   */
+  async defineStream(source: string, table: string, options: DefineStreamOptions = {}): Promise<StreamDefinition> {
+    this.checkOpen()
+    const { id = streamId(source, table), runs = 'server', ...settings } = options
+    return this.registry.put({ id, source, table, runs, settings })
+  }
+
+  /** The streams that are kept, and how far each is, by its table and its brokers. */
+  async streams(): Promise<readonly StreamInfo[]> {
+    const definitions = await this.streamDefinitions()
+    return Promise.all(definitions.map((one) => streamInfo(this.open(one.table).delta, one, this.host.clock)))
+  }
+
+  /** The streams that are kept, by name. */
+  async streamDefinitions(): Promise<readonly StreamDefinition[]> {
+    this.checkOpen()
+    return this.registry.list()
+  }
+
+  /** Forgets a stream; servers that run it end it. Its places stay in the table. @throws {DeltaError} `STREAM_NOT_FOUND`. */
+  async dropStream(id: string): Promise<void> {
+    this.checkOpen()
+    await this.registry.drop(id)
   }
 
   /** Finishes what was taken in, stops what runs, and frees everything. Calling it again does nothing. */

@@ -12,6 +12,7 @@ import { loadInput, stageInput } from '../ingest/load.js'
 import type { RowSink } from '../ingest/row-sink.js'
 import { compact } from '../ops/optimize.js'
 import { restore } from '../ops/restore.js'
+import type { StructField } from '../protocol/schema.js'
 import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HistoryEntry } from '../table/history.js'
@@ -413,8 +414,12 @@ export class Table {
     return openInput(connection, spool, kind.format, path, body.kind === 'bytes' ? body.chunks : undefined)
   }
 
-  private async createFor(body: SpooledBody, format: InputFormat): Promise<void> {
-    await this.host.create(this.name, await this.withInput(body, format, inferFields))
+  private async createFor(body: SpooledBody, format: InputFormat, known: readonly StructField[] = []): Promise<void> {
+    const fields = await this.withInput(body, format, inferFields)
+    await this.host.create(
+      this.name,
+      fields.map((f) => known.find(({ name }) => name === f.name) ?? f),
+    )
   }
 
   /** Has the rows taken; where the table's columns do not fit them and may change, once more with others. */
@@ -461,7 +466,7 @@ export class Table {
   }
 
   /** @internal The table as sources see it, which keep their places in it. */
-  sink(options: Pick<IngestOptions, 'onError' | 'create'>): RowSink {
+  sink(options: Pick<IngestOptions, 'onError' | 'create' | 'schema'>): RowSink {
     const { delta, host } = this
     const placesOf = async (table: DeltaTable) => [...(await table.refresh()).transactions()]
     return {
@@ -477,12 +482,15 @@ export class Table {
             .map(({ appId, version }) => [appId, { version, rejectsVersion: rejectsVersions.get(appId) }]),
         )
       },
-      take: async ({ body, format, name, appId, version, after }) => {
+      take: async ({ body, format, name, appId, version, after, fields }) => {
         host.spoolRoom.take(body.sizeBytes)
         try {
-          if (options.create && !(await delta.exists())) await this.createFor(body, format)
+          if (options.create && !(await delta.exists())) await this.createFor(body, format, fields)
           const batch = { appId, version, after }
-          return await this.group.ingest({ body, format, onError: options.onError ?? 'fail', batch, source: name })
+          const take = (onError: 'fail' | 'reject') => this.group.ingest({ body, format, onError, batch, source: name })
+          return await this.evolving(options, take, () =>
+            this.withInput(body, format, (connection, input) => evolveForInput(delta, host.engines.source, connection, input)),
+          )
         } finally {
           host.spoolRoom.give(body.sizeBytes)
         }

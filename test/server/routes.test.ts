@@ -25,6 +25,8 @@ describe('/openapi.json', () => {
     '/v1/queries/{id}': ['delete', 'get'],
     '/v1/queries/{id}/result': ['get'],
     '/v1/sql': ['get', 'post'],
+    '/v1/streams': ['get', 'post'],
+    '/v1/streams/{id}': ['delete'],
     '/v1/tables': ['get'],
     '/v1/tables/{table}': ['get'],
     '/v1/tables/{table}/changes': ['get'],
