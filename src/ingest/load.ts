@@ -2,6 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Connection } from '../engine/database.js'
 import { conflictError, differOnlyInMarks } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { evolvedFor, type SchemaEvolution } from '../table/evolve.js'
 import { inputFields } from '../table/row-columns.js'
 import { withMarks } from '../table/row-numbers.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
@@ -10,7 +11,7 @@ import type { Transaction } from '../table/transaction.js'
 import { type BatchId, type FirstResult, findFirstResult } from './batches.js'
 import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
-import { type Input, meterLines, readerFor } from './input.js'
+import { type Input, inferFields, meterLines, readerFor } from './input.js'
 import { givenFields, type Provenance, provenanceOf } from './provenance.js'
 import { type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
@@ -60,27 +61,43 @@ export async function loadInput(table: DeltaTable, input: Input, options: LoadOp
   })
 }
 
-/** Writes the rows of an input as files of a table, each line checked, and commits nothing. */
+/**
+ * Writes the rows of an input as files of a table, each line checked, and commits nothing.
+ *
+ * @returns what they were made for, too: the snapshot, or what it becomes by them.
+ */
 export async function stageInput(
   table: DeltaTable,
-  snapshot: Snapshot,
+  newest: Snapshot,
   input: Input,
-  options: Pick<StageOptions, 'signal' | 'rules'> = {},
-): Promise<StagedFiles> {
+  { evolution, ...options }: Pick<StageOptions, 'signal' | 'rules'> & { readonly evolution?: SchemaEvolution | undefined } = {},
+): Promise<{ readonly staged: StagedFiles; readonly base: Snapshot }> {
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
+    const snapshot = await snapshotFor(table, newest, connection, input, evolution)
     const provenance = provenanceOf(snapshot, table.deps.clock.now())
     const fields = givenFields(await inputFields(connection, snapshot.schema), provenance)
     const staged = await stageRows(connection, readerFor(input, fields), fields, input.format, options.signal)
     try {
       if (staged.rejects.length > 0) throw rowsInvalid(staged.rejects)
-      return await stageFiles(table.deps, connection, staged.select([], rowSources(provenance, undefined)), snapshot, {
-        ...options,
-        identityMarks: new Map(),
-      })
+      const rows = staged.select([], rowSources(provenance, undefined))
+      const files = await stageFiles(table.deps, connection, rows, snapshot, { ...options, identityMarks: new Map() })
+      return { staged: files, base: snapshot }
     } finally {
       await staged.drop()
     }
   })
+}
+
+/** The snapshot as it is once it takes the columns of an input, where it is to. */
+async function snapshotFor(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  connection: Connection,
+  input: Input,
+  evolution: SchemaEvolution | undefined,
+): Promise<Snapshot> {
+  if (!evolution) return snapshot
+  return evolvedFor(table, snapshot, { type: 'struct', fields: await inferFields(connection, input) }, evolution)
 }
 
 /** One commit of lines that are all rows: what most appends are. */
@@ -218,12 +235,12 @@ export async function commitRows<Staged extends StagedFiles | undefined>(
   { signal, read }: CommitRowsOptions = {},
 ): Promise<LoadedPart | Extract<Staged, undefined>> {
   for (let attempts = 0, stagings = 1; ; stagings++) {
-    const base = read ? snapshot : await latestLike(table, snapshot)
+    const base = read || snapshot.evolvedFrom ? snapshot : await latestLike(table, snapshot)
     const staged = await stage(base)
     if (!staged) return undefined as Extract<Staged, undefined>
     const { adds, rows, bytes } = staged
     const added = { rowsAdded: rows, filesAdded: adds.length, bytesAdded: bytes, replayed: false }
-    if (rows === 0 && !batch) return { ...added, version: undefined, commits: 0, attempts: 0 }
+    if (rows === 0 && !batch && !base.evolvedFrom) return { ...added, version: undefined, commits: 0, attempts: 0 }
     const transaction = appendStaged(await table.transaction(base, { signal }), staged, batch)
     for (const condition of read?.conditions ?? []) transaction.readWhere(condition)
     if (read) transaction.readFiles(read.files)

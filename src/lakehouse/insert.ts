@@ -3,9 +3,11 @@ import { ident } from '../engine/sql-text.js'
 import { type BatchId, findFirstResult } from '../ingest/batches.js'
 import { commitRows, type LoadedPart, replayedPart } from '../ingest/load.js'
 import type { TableReads } from '../ops/overwrite.js'
-import type { StructField } from '../protocol/schema.js'
+import { checkNames, field, type StructField } from '../protocol/schema.js'
+import { parseType } from '../protocol/type-text.js'
 import { fillDefaults, type PartitionValue } from '../sql/statements/insert.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { evolvedFor, type SchemaEvolution } from '../table/evolve.js'
 import { defaultValue, isComputed } from '../table/row-columns.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, type StageOptions, type StageTarget, stageFiles } from '../table/stage.js'
@@ -24,6 +26,8 @@ export interface InsertTarget {
   readonly byName?: boolean | undefined
   /** Columns with a value here are not the query's. */
   readonly partition?: readonly PartitionValue[] | undefined
+  /** Whether the query's columns change those of the table. Beyond the table's, columns go by their names. */
+  readonly evolution?: SchemaEvolution | undefined
 }
 
 /**
@@ -39,10 +43,10 @@ export async function insertQuery(
   request: RunRequest,
   batch?: BatchId,
 ): Promise<Omit<AppendResult, 'elapsedMs'>> {
-  const { snapshot } = await table.transaction(undefined, { signal: request.signal })
+  const { snapshot: newest } = await table.transaction(undefined, { signal: request.signal })
   const first = batch && replayedPart(await findFirstResult(table, batch))
-  if (first) return insertResult(first, snapshot.version)
-  const { ready, targets, open, reads } = await readyInsert(context, table, snapshot, target, request)
+  if (first) return insertResult(first, newest.version)
+  const { ready, base: snapshot, targets, open, reads } = await readyInsert(context, table, newest, target, request)
   try {
     const { signal } = request
     const stage = (base: Snapshot) => stageQuery(table, ready, base, targets, { signal, open, identityMarks: new Map() })
@@ -73,6 +77,8 @@ export async function stageQuery(
 /** An INSERT's query, ready to run. */
 export interface ReadyInsert {
   readonly ready: ReadyQuery
+  /** What the rows are to be written for: the snapshot, or what it becomes by them. */
+  readonly base: Snapshot
   /** The table's column for each of the query's. */
   readonly targets: readonly string[]
   /** Those in which NULL stands for DEFAULT. */
@@ -90,7 +96,7 @@ export async function readyInsert(
   context: RunContext,
   table: DeltaTable,
   snapshot: Snapshot,
-  { columns, byName, partition = [] }: InsertTarget,
+  { columns, byName, partition = [], evolution }: InsertTarget,
   request: RunRequest,
 ): Promise<ReadyInsert> {
   const own = new Set<Snapshot>()
@@ -107,18 +113,24 @@ export async function readyInsert(
   const fixed = fixedColumns(fields, snapshot.partitionColumns, partition)
   const values = fixed.map(({ value }) => `, (${oneCondition(value)}\n)`).join('')
   const asked = fields.filter(({ name }) => fixed.every((one) => one.column !== name))
-  const { text: query, open } = await withDefaults(table, asked, columns, request.text)
+  const { text: query, open } = await withDefaults(table, asked, columns, request.text, evolution !== undefined)
   const text = fixed.length === 0 ? query : `SELECT q.*${values} FROM (${query}\n) AS q`
   const ready = await readyQuery(pinned, { ...request, text })
   try {
-    const given = ready.plan.columns.slice(0, ready.plan.columns.length - fixed.length).map(({ name }) => name)
-    const targets = [...targetColumns(asked, byName ? given : columns, given.length), ...fixed.map(({ column }) => column)]
+    const given = ready.plan.columns.slice(0, ready.plan.columns.length - fixed.length)
+    const names = given.map(({ name }) => name)
+    const named = evolution
+      ? evolvedColumns(evolution === 'overwrite' ? [] : asked, byName ? names : columns, names)
+      : targetColumns(asked, byName ? names : columns, names.length)
+    const targets = [...named, ...fixed.map(({ column }) => column)]
+    const incoming = given.map(({ type }, at) => field(named[at] ?? '', type === '"NULL"' ? 'void' : parseType(type, 'duckdb')))
+    const base = evolution ? evolvedFor(table, snapshot, { type: 'struct', fields: incoming }, evolution) : snapshot
     const ours = ready.plan.tables.flatMap((planned, at) => (own.has(planned.snapshot) ? [{ planned, at }] : []))
     const reads = {
       conditions: ours.map(({ planned }) => planned.condition),
       files: ours.flatMap(({ at }) => ready.selections[at]?.files ?? []),
     }
-    return { ready, targets, open, reads: ours.length > 0 ? reads : undefined }
+    return { ready, base, targets, open, reads: ours.length > 0 ? reads : undefined }
   } catch (error) {
     ready.release(false)
     throw error
@@ -151,8 +163,11 @@ async function withDefaults(
   fields: readonly StructField[],
   columns: readonly string[] | undefined,
   query: string,
+  mayAdd: boolean,
 ): Promise<{ readonly text: string; readonly open: readonly string[] }> {
-  const targets = targetColumns(fields, columns, columns?.length ?? fields.length)
+  const targets = mayAdd
+    ? (columns ?? fields.map(({ name }) => name)).map((name) => ownName(fields, name))
+    : targetColumns(fields, columns, columns?.length ?? fields.length)
   const used = new Set<number>()
   fillDefaults(query, (column) => {
     used.add(column)
@@ -188,4 +203,31 @@ function targetColumns(fields: readonly StructField[], columns: readonly string[
     )
   if (new Set(targets).size !== targets.length) throw new DeltaError('SCHEMA_MISMATCH', 'a column is named twice')
   return targets
+}
+
+/** Names for a query's columns: the table's own where it has them, then those of the query. */
+function evolvedColumns(
+  fields: readonly StructField[],
+  columns: readonly string[] | undefined,
+  given: readonly string[],
+): readonly string[] {
+  const targets = columns
+    ? columns.map((name) => ownName(fields, name))
+    : given.map((name, at) => fields[at]?.name ?? ownName(fields, name))
+  if (targets.length !== given.length || (!columns && given.length < fields.length))
+    throw new DeltaError(
+      'SCHEMA_MISMATCH',
+      'the query has another number of columns than it is to have',
+      { query: given.length, columns: columns?.length ?? fields.length },
+      { hint: 'INSERT … BY NAME leaves columns out' },
+    )
+  checkNames(
+    targets.map((name) => field(name, 'void')),
+    'ARGUMENT_INVALID',
+  )
+  return targets
+}
+
+function ownName(fields: readonly StructField[], name: string): string {
+  return fields.find((one) => one.name.toLowerCase() === name.toLowerCase())?.name ?? name
 }

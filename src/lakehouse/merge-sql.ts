@@ -70,12 +70,19 @@ export function numbered(parts: MergeParts): MergeParts {
  * source is computed once for all.
  *
  * @param target how a query names the table; its rows have an address.
- * @param sourceColumns the columns of the source, by name.
+ * @param sourceColumns the columns of the source.
+ * @param mayLack whether `*` passes over columns that the source does not have.
  * @throws {DeltaError} `SCHEMA_MISMATCH` for columns that are not there, `SQL_INVALID` for a clause that is never reached.
  */
-export function mergePlan(schema: StructType, target: string, parts: MergeParts, sourceColumns: readonly string[]): MergePlan {
+export function mergePlan(
+  schema: StructType,
+  target: string,
+  parts: MergeParts,
+  sourceColumns: readonly { readonly name: string }[],
+  mayLack = false,
+): MergePlan {
   const { targetName, sourceName, source, on } = parts
-  const all = parts.clauses.map((clause) => ({ ...clause, ...changeOf(schema, parts, sourceColumns, clause) }))
+  const all = parts.clauses.map((clause) => ({ ...clause, ...changeOf(schema, parts, sourceColumns, clause, mayLack) }))
   checkReached(parts.clauses)
   const condition = `(${oneCondition(on)}\n)`
   const [t, s] = [`${target} AS ${ident(targetName)}`, `"__source" AS ${ident(sourceName)}`]
@@ -116,8 +123,9 @@ export function mergePlan(schema: StructType, target: string, parts: MergeParts,
 function changeOf(
   schema: StructType,
   { targetName, sourceName }: MergeParts,
-  sourceColumns: readonly string[],
+  sourceColumns: readonly { readonly name: string }[],
   { action, when }: MergeClause,
+  mayLack: boolean,
 ): Pick<MergePlanClause, 'kind' | 'given'> & { readonly values: ReadonlyMap<string, string> } {
   const isGenerated = ({ metadata }: StructField) => generationOf(metadata) !== undefined
   const numbers = identityColumns(schema).map(({ name }) => name)
@@ -132,11 +140,11 @@ function changeOf(
       )
     const values = new Map<string, string>()
     for (const f of schema.fields) {
-      const from = sourceColumns.find((name) => name.toLowerCase() === f.name.toLowerCase())
+      const from = sourceColumns.find(({ name }) => name.toLowerCase() === f.name.toLowerCase())?.name
       if (from !== undefined && numbers.includes(f.name))
         throw new DeltaError('FEATURE_UNSUPPORTED', 'a column that numbers the rows cannot be set', { column: f.name })
       if (from !== undefined) values.set(f.name, `${ident(sourceName)}.${ident(from)}::${duckdbType(f.type)}`)
-      else if (!isGenerated(f) && !numbers.includes(f.name))
+      else if (!isGenerated(f) && !numbers.includes(f.name) && !mayLack)
         throw new DeltaError(
           'SCHEMA_MISMATCH',
           'the source has no such column',
@@ -145,7 +153,8 @@ function changeOf(
         )
     }
     // A row that changes keeps its number.
-    if (action.kind === 'updateAll') return { kind: 'update', given: [...values.keys(), ...numbers], values }
+    const kept = schema.fields.filter((f) => !values.has(f.name) && !isGenerated(f)).map(({ name }) => name)
+    if (action.kind === 'updateAll') return { kind: 'update', given: [...values.keys(), ...kept], values }
     return { kind: 'insert', given: [...values.keys()], values }
   }
   const set = assignmentsOf(schema, targetName, action.kind === 'update' ? action.set : action.values)

@@ -1,11 +1,14 @@
 import { mergeRows } from '../ops/merge.js'
+import { field, findField, type StructType } from '../protocol/schema.js'
+import { parseType } from '../protocol/type-text.js'
 import type { MergeClause } from '../sql/statements/merge.js'
 import { tokenize } from '../sql/tokens.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { evolvedFor } from '../table/evolve.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type ChangedTable, settled } from './change-rows.js'
 import { type MergeParts, type MergePlan, mergePlan, numbered } from './merge-sql.js'
-import type { ChangeRowsOptions, MergeOptions, MergeRowsResult } from './options.js'
+import type { ChangeRowsOptions, MergeOptions, MergeRowsResult, ResultColumn } from './options.js'
 import { type ReadyQuery, type RunContext, readyQuery } from './query-runner.js'
 import { addressedRows } from './row-query.js'
 
@@ -14,6 +17,8 @@ const TARGET = '"__target"'
 /** A MERGE as it was written. */
 export interface MergeStatement extends Pick<MergeParts, 'source' | 'on' | 'clauses'> {
   readonly sourceAlias: string | undefined
+  /** Whether the table gets columns of the source that it lacks. */
+  readonly withSchemaEvolution?: boolean | undefined
 }
 
 /**
@@ -29,11 +34,13 @@ export async function mergeInto(
   options: ChangeRowsOptions = {},
 ): Promise<MergeRowsResult> {
   const { params, signal, onProgress } = options
-  const { sourceAlias, source, on, clauses } = statement
+  const { sourceAlias, source, on, clauses, withSchemaEvolution = false } = statement
   const parts = numbered({ source, on, clauses, targetName: name, sourceName: sourceAlias ?? nameOfSource(source) })
-  return settled(context, table, signal, async (snapshot) => {
-    const columns = await sourceColumns(context, parts, options)
-    const plan = mergePlan(snapshot.schema, isLocation ? `delta.${TARGET}` : TARGET, parts, columns)
+  return settled(context, table, signal, async (newest) => {
+    const columns = await sourceColumns(context, parts, options, withSchemaEvolution)
+    const snapshot = withSchemaEvolution ? evolvedFor(table, newest, incoming(newest.schema, parts, columns), 'merge') : newest
+    const target = isLocation ? `delta.${TARGET}` : TARGET
+    const plan = mergePlan(snapshot.schema, target, parts, columns, withSchemaEvolution)
     const pinned = pinnedTo(context, table, snapshot, isLocation)
     const ready = await readyQuery(pinned.context, { text: plan.text, params, signal })
     try {
@@ -49,7 +56,7 @@ export async function mergeInto(
 
 /** The same by the library's words. */
 export async function mergeByOptions(context: RunContext, table: ChangedTable, options: MergeOptions): Promise<MergeRowsResult> {
-  const { source, on, sourceName = 's', targetName = 't' } = options
+  const { source, on, sourceName = 's', targetName = 't', withSchemaEvolution } = options
   const set = (values: Readonly<Record<string, string>>) =>
     Object.entries(values).map(([column, value]) => ({ column: [column], value }))
   const clauses: MergeClause[] = []
@@ -61,7 +68,7 @@ export async function mergeByOptions(context: RunContext, table: ChangedTable, o
   for (const { and, insert } of options.whenNotMatched ?? [])
     if (insert === '*') clauses.push({ when: 'notMatched', condition: and, action: { kind: 'insertAll' } })
     else clauses.push({ when: 'notMatched', condition: and, action: { kind: 'insert', values: set(insert) } })
-  const statement = { source: `(${source}\n)`, sourceAlias: sourceName, on, clauses }
+  const statement = { source: `(${source}\n)`, sourceAlias: sourceName, on, clauses, withSchemaEvolution }
   return mergeInto(context, { ...table, name: targetName }, statement, options)
 }
 
@@ -91,15 +98,34 @@ function pinnedTo(context: RunContext, table: DeltaTable, snapshot: Snapshot, is
   return { context: { ...context, pin }, readsTable: () => readsTable }
 }
 
-/** Only `*` asks for the names of the source's columns. */
+/** Only `*`, and a table that takes columns of the source, ask for what the source has. */
 async function sourceColumns(
   { engines, pin }: RunContext,
   { source, clauses }: MergeParts,
   { params, signal }: ChangeRowsOptions,
-): Promise<readonly string[]> {
-  if (!clauses.some(({ action }) => action.kind === 'updateAll' || action.kind === 'insertAll')) return []
-  const { columns } = await engines.planner.plan(`SELECT * FROM ${source}`, params, (wanted) => pin(wanted, signal), signal)
-  return columns.map((column) => column.name)
+  isAlways: boolean,
+): Promise<readonly ResultColumn[]> {
+  if (!isAlways && !clauses.some(({ action }) => isWhole(action))) return []
+  return (await engines.planner.plan(`SELECT * FROM ${source}`, params, (wanted) => pin(wanted, signal), signal)).columns
+}
+
+/** The columns of the source that clauses bring to the table: all by `*`, else those that they name and it lacks. */
+function incoming(schema: StructType, { clauses, targetName }: MergeParts, columns: readonly ResultColumn[]): StructType {
+  const isTaken = ({ name }: ResultColumn) =>
+    clauses.some(({ action }) => {
+      if (action.kind === 'updateAll' || action.kind === 'insertAll') return true
+      if (action.kind === 'delete') return false
+      return (action.kind === 'update' ? action.set : action.values).some(({ column }) => {
+        const path = column.length > 1 && column[0]?.toLowerCase() === targetName.toLowerCase() ? column.slice(1) : column
+        return path.length === 1 && path[0]?.toLowerCase() === name.toLowerCase() && !findField(schema, name)
+      })
+    })
+  const typed = ({ name, type }: ResultColumn) => field(name, type === '"NULL"' ? 'void' : parseType(type, 'duckdb'))
+  return { type: 'struct', fields: columns.filter(isTaken).map(typed) }
+}
+
+function isWhole({ kind }: MergeClause['action']): boolean {
+  return kind === 'updateAll' || kind === 'insertAll'
 }
 
 /** What a source is called that has no alias: as its table. */

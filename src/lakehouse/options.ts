@@ -198,6 +198,12 @@ export interface OverwriteOptions {
   readonly where?: string | undefined
   /** `dynamic`: those of the partitions that new rows come with. */
   readonly partitions?: 'dynamic' | undefined
+  /**
+   * `evolve`: columns that the rows have and the table lacks become columns of it, in the same commit; a query's columns then go by
+   * name. `overwrite`: the columns of the rows become the table's, where all of its rows go; its partition columns have to be among
+   * them. @defaultValue 'strict'
+   */
+  readonly schema?: 'strict' | 'evolve' | 'overwrite' | undefined
   /** @defaultValue by the file's name; `ndjson` for bytes and streams */
   readonly format?: InputFormat | undefined
   /** @defaultValue by the file's name (`.gz`, `.br`); none for bytes and streams */
@@ -314,6 +320,8 @@ export interface MergeOptions extends ChangeRowsOptions {
   readonly source: string
   /** Which rows match: a SQL condition. */
   readonly on: string
+  /** Add columns that the table lacks where `*`, or a column by its name, takes them from the source. @defaultValue false */
+  readonly withSchemaEvolution?: boolean | undefined
   /** What expressions call the table. @defaultValue 't' */
   readonly targetName?: string | undefined
   /** What expressions call the source. @defaultValue 's' */

@@ -37,11 +37,12 @@ export async function overwriteQuery(
   request: RunRequest,
 ): Promise<OverwriteResult> {
   return overwriteRows(context, changed, scope, request.signal, async (snapshot, rules) => {
-    const { ready, targets, open, reads } = await readyInsert(context, changed.table, snapshot, target, request)
+    const { ready, base, targets, open, reads } = await readyInsert(context, changed.table, snapshot, target, request)
     try {
       const { signal } = request
       return {
-        staged: await stageQuery(changed.table, ready, snapshot, targets, { signal, rules, open, identityMarks: new Map() }),
+        base,
+        staged: await stageQuery(changed.table, ready, base, targets, { signal, rules, open, identityMarks: new Map() }),
         reads,
       }
     } finally {
@@ -53,7 +54,7 @@ export async function overwriteQuery(
 /**
  * Stages rows, and puts them in the place of others.
  *
- * @param stage is given what new rows are held to beside the table's own rules.
+ * @param stage is given what new rows are held to beside the table's own rules, and tells what it wrote them for.
  */
 export async function overwriteRows(
   context: RunContext,
@@ -63,22 +64,22 @@ export async function overwriteRows(
   stage: (
     snapshot: Snapshot,
     rules: readonly RowRule[],
-  ) => Promise<{ readonly staged: StagedFiles; readonly reads?: TableReads | undefined }>,
+  ) => Promise<{ readonly staged: StagedFiles; readonly base: Snapshot; readonly reads?: TableReads | undefined }>,
 ): Promise<OverwriteResult> {
   const startedAtMs = context.clock.now()
   const { snapshot } = await table.transaction(undefined, { signal })
   const scope = asked.kind === 'fixed' ? fixedScope(snapshot, asked.partition) : asked
-  const done = async (of: OverwriteScope, { staged, reads }: Awaited<ReturnType<typeof stage>>) => {
-    const metadata = withMarks(snapshot.metadata, staged.identityMarks)
-    const numbered = metadata === snapshot.metadata ? undefined : metadata
-    const result = await overwrite(table, context.engines.source, snapshot, staged, of, { signal, reads, metadata: numbered })
+  const done = async (of: OverwriteScope, { staged, base, reads }: Awaited<ReturnType<typeof stage>>) => {
+    const metadata = withMarks(base.metadata, staged.identityMarks)
+    const numbered = metadata === base.metadata ? undefined : metadata
+    const result = await overwrite(table, context.engines.source, base, staged, of, { signal, reads, metadata: numbered })
     return { ...result, elapsedMs: context.clock.now() - startedAtMs }
   }
   if (scope.kind !== 'where') return done(scope, await stage(snapshot, []))
   const where = await rowCondition(context, scope.where)
   const violated = `(${where}\n) IS NOT TRUE`
   const staged = await stage(snapshot, [{ kind: 'scope', name: 'REPLACE WHERE', expression: scope.text, violated }])
-  const ready = await readyRows(context, table, snapshot, { ...named, where, signal })
+  const ready = await readyRows(context, table, staged.base, { ...named, where, signal })
   try {
     return await done({ kind: 'where', query: ready.query, text: scope.text }, staged)
   } finally {

@@ -35,7 +35,7 @@ import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
 import { undoStatement } from './undo.js'
-import { checkInsert, checkMerge, checkOptimize, statementUnsupported } from './unsupported.js'
+import { checkOptimize, statementUnsupported } from './unsupported.js'
 import { checkNoView, runViewStatement } from './view-statements.js'
 
 /** What statements do to a catalog. */
@@ -79,12 +79,12 @@ export async function runStatement(
       return runCreate(host, catalog.deltaOf(name), name, statement, options, () => catalog.beforeTable({ signal }))
     }
     case 'insert': {
-      checkInsert(statement)
       const table = await existing(host, statement.table)
       const request = { text: statement.query, params, signal }
+      const target = { ...statement, evolution: statement.withSchemaEvolution ? ('merge' as const) : undefined }
       if (statement.mode !== 'append') {
         const scope = overwriteScope(statement, options.partitionOverwriteMode)
-        const result = await overwriteQuery(host, await changedTable(host, statement), statement, scope, request)
+        const result = await overwriteQuery(host, await changedTable(host, statement), target, scope, request)
         return one(host, {
           rows_added: ['BIGINT', result.rowsAdded],
           version: ['BIGINT', result.version],
@@ -92,7 +92,7 @@ export async function runStatement(
           files_removed: ['BIGINT', result.filesRemoved],
         })
       }
-      const { rowsAdded, version, filesAdded } = await insertQuery(host, table, statement, request)
+      const { rowsAdded, version, filesAdded } = await insertQuery(host, table, target, request)
       return one(host, { rows_added: ['BIGINT', rowsAdded], version: ['BIGINT', version], files_added: ['BIGINT', filesAdded] })
     }
     case 'copy': {
@@ -172,7 +172,6 @@ export async function runStatement(
     case 'vacuum':
       return vacuumStatement(host, await existing(host, statement.table), statement, options)
     case 'merge': {
-      checkMerge(statement)
       const merged = await mergeInto(host, await changedTable(host, statement), statement, { params, signal, onProgress })
       return one(host, {
         rows_updated: ['BIGINT', merged.rowsUpdated],

@@ -123,7 +123,7 @@ export class Table {
       const inserted = await insertQuery(
         this.host,
         this.delta,
-        {},
+        options.schema === 'evolve' ? { byName: true, evolution: 'merge' } : {},
         { text: input.sql, params: input.params, signal: options.signal },
         options.txn,
       )
@@ -170,24 +170,33 @@ export class Table {
    */
   async overwrite(input: AppendInput, options: OverwriteOptions = {}): Promise<OverwriteResult> {
     const { where, partitions, signal } = options
+    const evolution = EVOLUTIONS[options.schema ?? 'strict']
+    if (options.schema === 'overwrite' && (where !== undefined || partitions !== undefined))
+      throw new DeltaError('ARGUMENT_INVALID', 'a schema is overwritten with all of the rows')
     if (where !== undefined && partitions !== undefined)
       throw new DeltaError('ARGUMENT_INVALID', 'either a condition or the partitions of new rows say what goes, not both')
     const scope: RowsReplaced =
       where !== undefined ? { kind: 'where', where, text: where } : { kind: partitions === undefined ? 'all' : 'partitions' }
     if (isSql(input))
-      return overwriteQuery(this.host, { table: this.delta, name: this.name }, {}, scope, {
-        text: input.sql,
-        params: input.params,
-        signal,
-      })
+      return overwriteQuery(
+        this.host,
+        { table: this.delta, name: this.name },
+        { evolution, byName: evolution !== undefined },
+        scope,
+        {
+          text: input.sql,
+          params: input.params,
+          signal,
+        },
+      )
     const spooled: string[] = []
     try {
       const engine = this.delta.deps.engineFor(0)
       const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
       try {
-        return await overwriteRows(this.host, { table: this.delta, name: this.name }, scope, signal, async (snapshot, rules) => ({
-          staged: await stageInput(this.delta, snapshot, opened, { signal, rules }),
-        }))
+        return await overwriteRows(this.host, { table: this.delta, name: this.name }, scope, signal, (snapshot, rules) =>
+          stageInput(this.delta, snapshot, opened, { signal, rules, evolution }),
+        )
       } finally {
         await opened.release()
       }
@@ -391,7 +400,7 @@ export class Table {
   private async openAppendInput(
     connection: Connection,
     input: Exclude<AppendInput, { readonly sql: string }>,
-    options: AppendOptions,
+    options: Pick<AppendOptions, 'format' | 'compression' | 'signal'>,
     spooled: string[],
   ): Promise<Input> {
     const { spool } = this.delta.deps
@@ -499,6 +508,8 @@ export class Table {
   }
 }
 
+const EVOLUTIONS = { strict: undefined, evolve: 'merge', overwrite: 'overwrite' } as const
+
 function isSql(input: AppendInput): input is Extract<AppendInput, { readonly sql: string }> {
   return typeof input === 'object' && 'sql' in input && typeof input.sql === 'string'
 }
@@ -509,7 +520,7 @@ function isArrow(
   return isArrowTable(input) || isArrowRecordBatch(input) || (typeof input === 'object' && 'readRecordBatch' in input)
 }
 
-function defined(options: AppendOptions): { format?: InputFormat; compression?: Compression } {
+function defined(options: Pick<AppendOptions, 'format' | 'compression'>): { format?: InputFormat; compression?: Compression } {
   return {
     ...(options.format ? { format: options.format } : {}),
     ...(options.compression ? { compression: options.compression } : {}),

@@ -89,7 +89,8 @@ export async function overwrite(
     rowsAdded: staged.rows,
     rowsCopied: tally.rowsCopied,
   }
-  if (taken.removes.length + staged.adds.length === 0 && !metadata) return { ...result, version: snapshot.version, attempts: 0 }
+  const isNothing = taken.removes.length + staged.adds.length === 0 && !metadata && !snapshot.evolvedFrom
+  if (isNothing) return { ...result, version: snapshot.version, attempts: 0 }
   const transaction = (await table.transaction(snapshot, { signal }))
     .readWhere(mayMatch)
     .readFiles(files)

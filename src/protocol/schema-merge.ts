@@ -7,6 +7,8 @@ import { isWidening, recorded } from './type-widening.js'
 export interface MergeOptions {
   /** Whether columns may get a wider type where the rows that come in have one: the table has type widening. */
   readonly widen?: boolean | undefined
+  /** Whether values of another type are cast to the table's as they are written. @defaultValue false */
+  readonly cast?: boolean | undefined
 }
 
 /**
@@ -60,7 +62,10 @@ function mergeTypes(table: DataType, incoming: DataType, path: FieldPath, option
   if (table === 'void') return { type: loose(incoming), changes: [] }
   if (typeof table === 'string' || typeof incoming === 'string') {
     if (typeText(table) === typeText(incoming) || isWidening(incoming, table)) return { type: table, changes: [] }
-    if (!(options.widen && isWidening(table, incoming))) throw apart(path, table, incoming)
+    if (!(options.widen && isWidening(table, incoming))) {
+      if (options.cast) return { type: table, changes: [] }
+      throw apart(path, table, incoming)
+    }
     return { type: incoming, changes: [{ fromType: table as string, toType: incoming as string }] }
   }
   if (isStruct(table) && isStruct(incoming)) return { type: mergeStructs(table, incoming, path, options), changes: [] }
@@ -77,6 +82,7 @@ function mergeTypes(table: DataType, incoming: DataType, path: FieldPath, option
     const value = inner('value', table.valueType, incoming.valueType)
     return { type: { ...table, keyType: key.type, valueType: value.type }, changes: [...key.changes, ...value.changes] }
   }
+  if (options.cast) return { type: table, changes: [] }
   throw apart(path, table, incoming)
 }
 

@@ -55,12 +55,15 @@ export class Snapshot {
   readonly properties: TableProperties
   /** How data files, statistics and partition values name columns. */
   readonly mapping: MappingMode
+  /** What the version itself has, where protocol and metadata are those of the commit that is to come. */
+  readonly evolvedFrom: Pick<Snapshot, 'protocol' | 'metadata'> | undefined
   private readonly deps: LogDependencies
   private readonly log: TableLog
 
   /** @internal */
-  constructor(deps: LogDependencies, log: TableLog, version: number) {
-    const { protocol, metadata } = log.stateAt(version)
+  constructor(deps: LogDependencies, log: TableLog, version: number, evolved?: Pick<Snapshot, 'protocol' | 'metadata'>) {
+    const { protocol, metadata } = evolved ?? log.stateAt(version)
+    this.evolvedFrom = evolved && log.stateAt(version)
     this.deps = deps
     this.log = log
     this.version = version
@@ -70,6 +73,11 @@ export class Snapshot {
     this.partitionColumns = metadata.partitionColumns
     this.properties = tableProperties(metadata.configuration)
     this.mapping = mappingMode(protocol, metadata)
+  }
+
+  /** The same files under a protocol and metadata that a transaction on it commits along with what it stages. */
+  evolved(protocol: Protocol, metadata: Metadata): Snapshot {
+    return new Snapshot(this.deps, this.log, this.version, { protocol, metadata })
   }
 
   /** The columns that pruning conditions see; they can be newer than this snapshot's own. */

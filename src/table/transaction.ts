@@ -95,6 +95,10 @@ export class Transaction {
     this.table = table
     this.snapshot = snapshot
     this.roots = rootSpellings(table.uri)
+    const { evolvedFrom, protocol, metadata } = snapshot
+    if (!evolvedFrom) return
+    this.stagedMetadata = metadata
+    if (protocol !== evolvedFrom.protocol) this.stagedProtocol = protocol
   }
 
   /** The metadata that the table will have, as far as this transaction decides it. */
@@ -233,7 +237,8 @@ export class Transaction {
     this.done = true
     const { clock, random, events } = this.table.deps
     let checked = this.snapshot.version
-    let before: StateBefore = this.snapshot
+    let before: StateBefore = this.snapshot.evolvedFrom ?? this.snapshot
+    const first = before
     for (let attempts = 1; attempts <= ATTEMPTS_MAX; attempts++) {
       const outcome = await this.table.exclusive(async (): Promise<TransactionOutcome | undefined> => {
         const tip = await this.table.tip(this.stagedMetadata)
@@ -245,7 +250,7 @@ export class Transaction {
           before = { protocol: winner.protocol ?? before.protocol, metadata: winner.metaData ?? before.metadata }
           checked = winner.version
         }
-        if (before !== this.snapshot) checkWritable(before.protocol, before.metadata)
+        if (before !== first) checkWritable(before.protocol, before.metadata)
         const published = await this.table.publish(tip.version + 1, this.actions(tip), options)
         return published === 'committed' ? { kind: 'committed', version: tip.version + 1, attempts } : undefined
       })
