@@ -235,6 +235,8 @@ export interface OptimizeOptions {
   readonly zorderBy?: readonly string[] | undefined
   /** Rewrite the files with deletion vectors instead, whatever their size, so that deleted rows are gone from the newest version. @defaultValue false */
   readonly purge?: boolean | undefined
+  /** Of a clustered table: rewrite what was clustered by other columns, too. @defaultValue false */
+  readonly full?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }

@@ -35,7 +35,7 @@ import type { QueryResult } from './result.js'
 import { describeExtended, showColumns, showCreateTable, showPartitions, showProperties } from './show.js'
 import type { TableHost } from './table-host.js'
 import { undoStatement } from './undo.js'
-import { checkOptimize, statementUnsupported } from './unsupported.js'
+import { statementUnsupported } from './unsupported.js'
 import { checkNoView, runViewStatement } from './view-statements.js'
 
 /** What statements do to a catalog. */
@@ -134,13 +134,12 @@ export async function runStatement(
     }
     case 'reorg':
     case 'optimize': {
-      if (statement.kind === 'optimize') checkOptimize(statement)
       await existing(host, statement.table)
       const name = nameIn(statement.table)
       if (name === undefined) throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is optimized by its name, not by location')
       const result = await catalog.table(await canonical(catalog, name)).optimize({
         where: statement.where,
-        ...(statement.kind === 'reorg' ? { purge: true } : zorderOf(statement)),
+        ...(statement.kind === 'reorg' ? { purge: true } : { full: statement.full, ...zorderOf(statement) }),
         signal,
         onProgress,
       })

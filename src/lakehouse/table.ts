@@ -295,6 +295,7 @@ export class Table {
       targetFileSizeBytes: options.targetFileSizeBytes,
       zorderBy: options.zorderBy?.map((column) => column.split('.')),
       purge: options.purge,
+      full: options.full,
       signal: options.signal,
       onProgress: (done, total) => options.onProgress?.({ phase: 'optimize', done, total, unit: 'files' }),
     })

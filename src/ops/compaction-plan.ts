@@ -50,7 +50,7 @@ const FULL = 0.75
 /** Rows that are read only to be left out cost more than rewriting the others once. */
 const DELETED_SHARE_MAX = 0.05
 
-function isWorn(file: CompactionCandidate): boolean {
+export function isWorn(file: CompactionCandidate): boolean {
   return (file.deletedShare ?? 0) > DELETED_SHARE_MAX
 }
 

@@ -1,16 +1,20 @@
-import { assert } from '../base/errors.js'
+import { assert, DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import type { AddFile } from '../protocol/actions.js'
+import { clusteredBy } from '../protocol/clustering.js'
+import { type FieldPath, pathText } from '../protocol/schema-path.js'
 import type { Operation } from '../table/commit-info.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
+import { withMore } from '../table/fresh-files.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
 import { tombstoneOf } from '../table/tombstone.js'
+import { clusteringMark, planClustering } from './clustering-plan.js'
 import { byPartition, planCompaction, planRewrite } from './compaction-plan.js'
 import { type KeptRowIds, keptRowIds } from './kept-row-ids.js'
-import { stageOrdered, type ZOrder, zorder } from './zorder.js'
+import { type RowOrder, rowOrder, stageOrdered } from './zorder.js'
 
 export interface CompactionRequest {
   /** A condition over the files relation; only files for which it may hold are rewritten. */
@@ -20,6 +24,8 @@ export interface CompactionRequest {
   readonly zorderBy?: readonly (readonly string[])[] | undefined
   /** Rewrite the files that have deletion vectors, whatever their size, and no others. @defaultValue false */
   readonly purge?: boolean | undefined
+  /** Of a clustered table: also what was clustered by other columns. @defaultValue false */
+  readonly full?: boolean | undefined
   /** Rewrite just these files of a snapshot, in this order. */
   readonly chosen?: { readonly snapshot: Snapshot; readonly files: readonly SnapshotFile[] } | undefined
   /** The engine that does the work. @defaultValue the table's */
@@ -48,8 +54,9 @@ interface Rewrite {
 /**
  * OPTIMIZE: rewrites small files into larger ones, and files of which many rows are deleted without those, one group at a time,
  * in one commit that changes no row; each keeps its id where the table tracks them. With `zorderBy`, all files of each
- * partition become files that are near in each of the columns, so that a condition on any of them skips files. With `purge`
- * it is REORG: deleted rows leave the files.
+ * partition become files that are near in each of the columns, so that a condition on any of them skips files. In a clustered
+ * table files become so by the columns that it is clustered by, along a Hilbert curve. With `purge` it is REORG: deleted rows
+ * leave the files.
  *
  * Appends beside it never conflict. When somebody else removed a file of a group meanwhile, that group is given up and
  * the others are committed.
@@ -63,14 +70,22 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   const target = request.targetFileSizeBytes ?? snapshot.properties.targetFileSizeBytes
   const files = request.chosen?.files ?? (await snapshot.files(request.condition, { signal })).files
   const candidates = files.map((file) => ({ ...file, deletedShare: deletedShare(file) }))
-  const order = request.zorderBy && zorder(snapshot, request.zorderBy)
+  const clustering = await clusteringOf(table, snapshot, request)
+  const order = clustering
+    ? rowOrder(snapshot, clustering, 'hilbert')
+    : request.zorderBy && rowOrder(snapshot, request.zorderBy, 'z')
+  const clusterBy = clustering?.map(pathText)
   const kept = keptRowIds(snapshot)
-  const groups: SnapshotFile[][] = planned(candidates, target, request)
+  const groups: SnapshotFile[][] = clusterBy
+    ? planClustering(candidates, clusterBy, request.full ?? false)
+    : planned(candidates, target, request)
   const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
   let rewrites: Rewrite[] = []
   for (const inputs of groups) {
     signal?.throwIfAborted()
-    rewrites.push({ inputs, adds: await rewrite(table, source, snapshot, inputs, kept, order && { order, target }, request) })
+    const adds = await rewrite(table, source, snapshot, inputs, kept, order && { order, target }, request)
+    const mark = clusterBy && clusteringMark(table.deps.random.uuid(), clusterBy)
+    rewrites.push({ inputs, adds: mark ? adds.map((add) => withMore(add, mark)) : adds })
     request.onProgress?.(
       rewrites.reduce((sum, done) => sum + done.inputs.length, 0),
       filesTotal,
@@ -79,7 +94,7 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   let filesConflicted = 0
   let attempts = 0
   while (rewrites.length > 0) {
-    const outcome = await commit(table, snapshot, rewrites, request, signal)
+    const outcome = await commit(table, snapshot, rewrites, described(request, clusterBy), signal)
     attempts += outcome.attempts
     if (outcome.kind === 'committed') return summary(outcome.version, rewrites, filesConflicted, attempts, table)
     const gone = new Set(outcome.conflict.subjects)
@@ -91,6 +106,33 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
     rewrites = kept
   }
   return summary((await table.snapshot({}, { signal })).version, [], filesConflicted, attempts, table)
+}
+
+/**
+ * What the table is clustered by, for an OPTIMIZE that is to cluster; `undefined` for any other.
+ *
+ * @throws {DeltaError} `ARGUMENT_INVALID` for what a clustered table does not take, or only one takes.
+ */
+async function clusteringOf(
+  table: DeltaTable,
+  snapshot: Snapshot,
+  { zorderBy, condition, full, purge, chosen }: CompactionRequest,
+): Promise<readonly FieldPath[] | undefined> {
+  if (chosen) return undefined
+  const columns = clusteredBy((await table.known()).domainMetadata(), snapshot.schema, snapshot.mapping)
+  const [message, hint] =
+    columns.length === 0
+      ? full
+        ? ['only a clustered table is optimized in full', 'ALTER TABLE … CLUSTER BY (…) first']
+        : []
+      : zorderBy
+        ? ['a clustered table is not ordered by other columns', 'ALTER TABLE … CLUSTER BY (…) changes those that it has']
+        : condition !== undefined && !purge
+          ? ['a clustered table has no partitions to choose from', 'leave the condition out']
+          : []
+  if (message !== undefined)
+    throw new DeltaError('ARGUMENT_INVALID', message, { clusteredBy: columns.map(pathText).join(', ') }, { hint })
+  return columns.length === 0 || purge ? undefined : columns
 }
 
 type Candidate = SnapshotFile & { readonly deletedShare: number }
@@ -117,7 +159,7 @@ async function rewrite(
   snapshot: Snapshot,
   inputs: readonly SnapshotFile[],
   kept: KeptRowIds,
-  ordered: { readonly order: ZOrder; readonly target: number } | undefined,
+  ordered: { readonly order: RowOrder; readonly target: number } | undefined,
   { signal, engine = table.deps.database }: CompactionRequest,
 ): Promise<readonly AddFile[]> {
   const held = await source.open(table.deps.store, inputs, snapshot, undefined, { signal })
@@ -145,7 +187,7 @@ async function commit(
   table: DeltaTable,
   snapshot: Snapshot,
   rewrites: readonly Rewrite[],
-  request: CompactionRequest,
+  operation: Operation,
   signal: AbortSignal | undefined,
 ) {
   const transaction = await table.transaction(snapshot, { signal })
@@ -155,7 +197,7 @@ async function commit(
     .remove(inputs.map((file) => tombstoneOf(file, table.deps.clock.now(), false)))
     .add(adds)
     .describe({
-      ...described(request),
+      ...operation,
       metrics: {
         numRemovedFiles: inputs.length,
         numRemovedBytes: sum(inputs.map((file) => file.sizeBytes)),
@@ -170,11 +212,15 @@ async function commit(
 }
 
 /** As Spark writes it. */
-function described({ condition, zorderBy = [], purge, chosen }: CompactionRequest): Pick<Operation, 'name' | 'parameters'> {
+function described(
+  { condition, zorderBy = [], purge, full = false, chosen }: CompactionRequest,
+  clusterBy?: readonly string[],
+): Operation {
   const predicate = JSON.stringify(condition === undefined ? [] : [condition])
   if (purge) return { name: 'REORG', parameters: { predicate, applyPurge: true } }
   const zOrderBy = JSON.stringify(zorderBy.map((path) => path.join('.')))
-  return { name: 'OPTIMIZE', parameters: { predicate, zOrderBy, clusterBy: '[]', auto: chosen !== undefined } }
+  const clustered = { clusterBy: JSON.stringify(clusterBy ?? []), ...(clusterBy ? { isFull: full } : {}) }
+  return { name: 'OPTIMIZE', parameters: { predicate, zOrderBy, ...clustered, auto: chosen !== undefined } }
 }
 
 /** How large the files are, from the smallest to the largest. */

@@ -4,36 +4,35 @@ import { type DataType, findField, isStruct, type StructField } from '../protoco
 import type { TableDependencies } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, type StageOptions, type StageTarget, stageFiles } from '../table/stage.js'
+import { hilbertAxes, interleaved } from './curves.js'
 
 /** A key has 63 bits for all columns together; more than 16 tell nothing that rows of one file do not share. */
 const KEY_BITS = 63
 const COLUMN_BITS_MAX = 16
+/** Each bit of each column is a step of the engine. */
+const HILBERT_BITS_MAX = 10
 
-/** How rows are ordered: the rank of each row in each column, and a key over these. */
-export interface ZOrder {
-  /** Expressions over all rows that are ordered together. */
+/** How rows are ordered: by the place of their ranks in each column on a curve through all of them. */
+export interface RowOrder {
+  /** Expressions over all rows that are ordered together: whole numbers of so many bits. */
   readonly ranks: readonly string[]
-  /** An expression over the columns `"__rank_0"`, `"__rank_1"` and so on. */
-  readonly key: string
+  readonly bits: number
+  readonly curve: 'z' | 'hilbert'
 }
 
 /**
- * The place of a row on the Z curve through the ranks of its values: bits of the rank in each column, interleaved, the
- * highest first. Ranks make it independent of how values are spread; NULLs go first.
+ * Bits of the rank in each column are interleaved, the highest first; on a Hilbert curve, places that follow each other are also
+ * neighbours. Ranks make it independent of how values are spread; NULLs go first.
  *
  * @throws {DeltaError} `ARGUMENT_INVALID` for a column that is not there, has no order, or is the same in every row of a partition.
  */
-export function zorder(snapshot: Snapshot, columns: readonly (readonly string[])[]): ZOrder {
-  const bits = Math.min(COLUMN_BITS_MAX, Math.floor(KEY_BITS / columns.length))
+export function rowOrder(snapshot: Snapshot, columns: readonly (readonly string[])[], curve: RowOrder['curve']): RowOrder {
+  const bits = Math.min(curve === 'z' ? COLUMN_BITS_MAX : HILBERT_BITS_MAX, Math.floor(KEY_BITS / columns.length))
   if (bits < 1) throw new DeltaError('ARGUMENT_INVALID', 'too many columns to be ordered by', { max: KEY_BITS })
-  const ranks = columns.map((path) => {
-    const value = orderedColumn(snapshot, path)
-    return `(percent_rank() OVER (ORDER BY ${value} NULLS FIRST) * ${2 ** bits - 1})::BIGINT`
-  })
-  const terms = Array.from({ length: bits }, (_, bit) =>
-    ranks.map((_, nth) => `((("__rank_${nth}" >> ${bit}) & 1) << ${bit * columns.length + (columns.length - 1 - nth)})`),
+  const ranks = columns.map(
+    (path) => `(percent_rank() OVER (ORDER BY ${orderedColumn(snapshot, path)} NULLS FIRST) * ${2 ** bits - 1})::BIGINT`,
   )
-  return { ranks, key: terms.flat().join(' | ') }
+  return { ranks, bits, curve }
 }
 
 function orderedColumn({ schema, partitionColumns }: Snapshot, path: readonly string[]): string {
@@ -62,7 +61,7 @@ function orderedColumn({ schema, partitionColumns }: Snapshot, path: readonly st
 export async function stageOrdered(
   deps: TableDependencies,
   query: string,
-  { ranks, key }: ZOrder,
+  { ranks, bits, curve }: RowOrder,
   files: number,
   target: StageTarget,
   options: StageOptions,
@@ -72,8 +71,9 @@ export async function stageOrdered(
     const { signal } = options
     const named = ranks.map((_, nth) => `"__rank_${nth}"`)
     const ranked = `SELECT *, ${ranks.map((rank, nth) => `${rank} AS ${named[nth]}`).join(', ')} FROM (${query})`
+    const placed = curve === 'hilbert' ? hilbertAxes(ranked, named, bits) : ranked
     await session.run(
-      `CREATE TEMP TABLE "__ordered" AS SELECT * EXCLUDE (${named.join(', ')}) FROM (${ranked}) ORDER BY ${key}`,
+      `CREATE TEMP TABLE "__ordered" AS SELECT * EXCLUDE (${named.join(', ')}) FROM (${placed}) ORDER BY ${interleaved(named, bits)}`,
       { signal },
     )
     const [counted] = await session.rows<{ rows: bigint }>('SELECT count(*) AS rows FROM "__ordered"', { signal })

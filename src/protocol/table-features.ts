@@ -145,7 +145,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     writes: true,
     note: 'a version’s time stands in its commit',
   },
-  { name: 'clustering', kind: 'writer', dependsOn: ['domainMetadata'], reads: true, writes: false, note: 'liquid clustering' },
+  { name: 'clustering', kind: 'writer', dependsOn: ['domainMetadata'], reads: true, writes: true, note: 'liquid clustering' },
   {
     name: 'typeWidening',
     aliases: ['typeWidening-preview'],
