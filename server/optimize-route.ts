@@ -7,6 +7,7 @@ import { object, optimizeAnswer, problems, tableParams, text } from './schemas.j
 interface Optimize {
   readonly where?: string
   readonly targetFileSize?: number | string
+  readonly full?: boolean
 }
 
 const size = {
@@ -24,20 +25,24 @@ export function optimizeRoute(app: FastifyInstance, { lake, slots }: ServerConte
         summary: 'Merge small files',
         params: tableParams,
         body: {
-          ...object({ 'where?': { ...text, description: 'Only partitions that satisfy this.' }, 'targetFileSize?': size }),
+          ...object({
+            'where?': { ...text, description: 'Only partitions that satisfy this.' },
+            'targetFileSize?': size,
+            'full?': { type: 'boolean', description: 'In a clustered table, also what was clustered by other columns.' },
+          }),
           nullable: true,
         },
         response: { 200: optimizeAnswer, ...problems },
       },
     },
     async (request, reply) => {
-      const { where, targetFileSize } = request.body ?? {}
+      const { where, targetFileSize, full } = request.body ?? {}
       const targetFileSizeBytes = bytesOf(targetFileSize)
       const caller = Caller.behind(reply)
       const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
-        return await caller.waitsFor(() => table.optimize({ where, targetFileSizeBytes, signal: caller.signal }))
+        return await caller.waitsFor(() => table.optimize({ where, targetFileSizeBytes, full, signal: caller.signal }))
       } finally {
         release()
       }

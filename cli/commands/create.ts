@@ -6,6 +6,7 @@ import type { ExitCode } from '../exit.js'
 
 interface CreateFlags {
   readonly partitionBy?: readonly string[]
+  readonly clusterBy?: readonly string[]
   readonly property?: readonly string[]
   readonly comment?: string
   readonly ifNotExists?: boolean
@@ -17,6 +18,11 @@ export function createCommand(run: Run): Command {
     .argument('<table>')
     .argument('<columns>', 'as in SQL: "name TYPE [NOT NULL] [COMMENT \'…\'], …"')
     .option('--partition-by <columns>', 'names, separated by commas', argument('--partition-by', nameList))
+    .option(
+      '--cluster-by <columns>',
+      'names that OPTIMIZE clusters rows by, separated by commas',
+      argument('--cluster-by', nameList),
+    )
     .option('--property <key=value>', 'a table property; may be repeated', collect)
     .option('--comment <text>', 'what the table is about')
     .option('--if-not-exists', 'leave a table that is there as it is')
@@ -60,6 +66,7 @@ function createStatement(name: string, columns: string, flags: CreateFlags): str
   return [
     `CREATE TABLE ${flags.ifNotExists ? 'IF NOT EXISTS ' : ''}${quoteName(name)} (${columns})`,
     ...(flags.partitionBy?.length ? [`PARTITIONED BY (${flags.partitionBy.map(quoteName).join(', ')})`] : []),
+    ...(flags.clusterBy?.length ? [`CLUSTER BY (${flags.clusterBy.map(quoteName).join(', ')})`] : []),
     ...(flags.comment === undefined ? [] : [`COMMENT ${quoteText(flags.comment)}`]),
     ...(properties.length === 0 ? [] : [`TBLPROPERTIES (${properties.join(', ')})`]),
   ].join(' ')

@@ -7,6 +7,7 @@ import { counted, humanBytes, humanElapsed } from '../output/human.js'
 import { printOutcome } from '../output/outcome.js'
 
 interface OptimizeFlags {
+  readonly full?: boolean
   readonly where?: string
   readonly targetFileSize?: number
   readonly zorder?: readonly string[]
@@ -23,6 +24,7 @@ export function optimizeCommand(run: Run): Command {
       'order rows along a Z curve through these columns, names separated by commas',
       argument('--zorder', nameList),
     )
+    .option('--full', 'in a clustered table, also what was clustered by other columns')
     .option(
       '--target-file-size <size>',
       'how large files are to become (default: the table’s, else 128MB)',
@@ -44,6 +46,7 @@ async function optimize(context: Context, name: string, flags: OptimizeFlags): P
           where: flags.where,
           targetFileSizeBytes: flags.targetFileSize,
           zorderBy: flags.zorder,
+          full: flags.full,
           signal: context.signal,
           onProgress: bar.show,
         }),

@@ -8,6 +8,8 @@ export interface ParquetWriteOptions extends RunOptions {
   readonly codec: ParquetCodec
   /** Columns whose values go into the file's partition instead of the file. */
   readonly partitionBy?: readonly string[] | undefined
+  /** Whether they go into the file, too. @defaultValue false */
+  readonly keepPartitionColumns?: boolean | undefined
   /** Parquet field ids: a column's own, or its own and those of what is in it, by name. */
   readonly fieldIds?: FieldIds | undefined
   /** Begin a new file at about this size. One file without it. */
@@ -46,6 +48,7 @@ export async function writeParquet(
     `COMPRESSION ${options.codec}`,
     'RETURN_STATS',
     ...(partitionBy.length > 0 ? [`PARTITION_BY (${partitionBy.map(ident).join(', ')})`] : []),
+    ...(partitionBy.length > 0 && options.keepPartitionColumns ? ['WRITE_PARTITION_COLUMNS true'] : []),
     ...(options.fieldIds && Object.keys(options.fieldIds).length > 0 ? [`FIELD_IDS ${fieldIdsSql(options.fieldIds)}`] : []),
     ...(options.fileSizeBytes ? [`FILE_SIZE_BYTES ${options.fileSizeBytes}`] : []),
     ...(several ? ["FILENAME_PATTERN '{uuid}'"] : []),

@@ -94,7 +94,7 @@ function alterationOf(table: DeltaTable, change: OwnChange): AlterationOf {
       case 'clusterBy':
         return clusteringBy(snapshot, domains, change.columns)
       case 'dropFeature':
-        return droppingFeature(snapshot, change.feature, change.truncateHistory)
+        return droppingFeature(snapshot, domains, change.feature, change.truncateHistory)
     }
   }
 }

@@ -292,6 +292,7 @@ export class Table {
       options.where === undefined ? undefined : await fileCondition(this.host, await this.delta.snapshot(), options.where)
     const result = await compact(this.delta, this.host.engines.source, {
       condition,
+      predicate: options.where,
       targetFileSizeBytes: options.targetFileSizeBytes,
       zorderBy: options.zorderBy?.map((column) => column.split('.')),
       purge: options.purge,

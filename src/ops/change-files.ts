@@ -27,7 +27,7 @@ export async function stageChanges(
   changes: (rowsFound: string) => readonly ChangedRows[] | Promise<readonly ChangedRows[]>,
 ): Promise<readonly AddCDCFile[]> {
   const { table, snapshot, signal } = context
-  const { schema, partitionColumns, properties, mapping } = snapshot
+  const { schema, partitionColumns, properties, mapping, protocol } = snapshot
   const target = {
     schema: {
       type: 'struct' as const,
@@ -36,6 +36,7 @@ export async function stageChanges(
     partitionColumns,
     properties,
     mapping,
+    protocol,
   }
   const columns = schema.fields.map((f) => ident(f.name)).join(', ')
   return withFoundRows(context, found, async (rowsFound) => {

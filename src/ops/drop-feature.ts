@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
-import type { Metadata, Protocol } from '../protocol/actions.js'
+import type { DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
+import { clusteredBy, isClustering } from '../protocol/clustering.js'
 import { withoutFeature } from '../protocol/protocol-for.js'
 import { featureNamed, isActive, supportedFeatures, TABLE_FEATURES, useOf } from '../protocol/table-features.js'
 import type { Snapshot } from '../table/snapshot.js'
@@ -20,6 +21,8 @@ const PROPERTIES: Readonly<Record<string, readonly string[]>> = {
   identityColumns: [],
   allowColumnDefaults: [],
   vacuumProtocolCheck: [],
+  clustering: [],
+  domainMetadata: [],
 }
 
 /** What has to be done first where a feature is in use by something that people made. */
@@ -29,6 +32,7 @@ const IN_USE: Readonly<Record<string, string>> = {
   allowColumnDefaults: 'ALTER TABLE … ALTER COLUMN … DROP DEFAULT for each column that has one',
   generatedColumns: 'drop the computed columns',
   identityColumns: 'drop the columns that number the rows',
+  clustering: 'ALTER TABLE … CLUSTER BY NONE',
 }
 
 /**
@@ -38,7 +42,12 @@ const IN_USE: Readonly<Record<string, string>> = {
  * @throws {DeltaError} `SCHEMA_CHANGE_REFUSED` for a feature that the table does not have, or still uses, with what to do first;
  * `FEATURE_UNSUPPORTED` for one that is not taken out here.
  */
-export function droppingFeature(snapshot: Snapshot, given: string, truncateHistory: boolean): Alteration {
+export function droppingFeature(
+  snapshot: Snapshot,
+  domains: readonly DomainMetadata[],
+  given: string,
+  truncateHistory: boolean,
+): Alteration {
   const supported = supportedFeatures(snapshot.protocol)
   const feature = supported.find((name) => name.toLowerCase() === given.toLowerCase())
   if (feature === undefined)
@@ -54,10 +63,13 @@ export function droppingFeature(snapshot: Snapshot, given: string, truncateHisto
   const configuration = Object.fromEntries(Object.entries(snapshot.metadata.configuration).filter(([key]) => !keys.includes(key)))
   const metadata: Metadata = { ...snapshot.metadata, configuration }
   checkUnused(feature, metadata, snapshot.protocol)
+  if (feature === 'clustering' && clusteredBy(domains, snapshot.schema, snapshot.mapping).length > 0) throw inUse(feature)
+  const ended = domains.filter(({ domain }) => feature === 'domainMetadata' || (feature === 'clustering' && isClustering(domain)))
   return {
     metadata,
     protocol: withoutFeature(snapshot.protocol, feature),
     readsWhole: true,
+    domains: ended.map((domain) => ({ ...domain, removed: true })),
     operation: { name: 'DROP FEATURE', parameters: { featureName: feature } },
   }
 }
@@ -66,10 +78,13 @@ function checkUnused(name: string, metadata: Metadata, protocol: Protocol): void
   const feature = featureNamed(name)
   const use = useOf(metadata)
   const isUsed = name === 'invariants' ? use.fields.some((f) => !f.nullable) : false
-  if (isUsed || (feature && isActive(feature, use, false)))
-    throw refusedAlteration('the table uses this feature', { feature: name }, IN_USE[name])
+  if (isUsed || (feature && isActive(feature, use, false))) throw inUse(name)
   const needing = TABLE_FEATURES.find(
     ({ name: other, dependsOn = [] }) => dependsOn.includes(name) && supportedFeatures(protocol).includes(other),
   )
   if (needing) throw refusedAlteration('another feature of the table needs this one', { feature: name, needing: needing.name })
+}
+
+function inUse(feature: string): DeltaError {
+  return refusedAlteration('the table uses this feature', { feature }, IN_USE[feature])
 }

@@ -36,6 +36,7 @@ export function keptRowIds(snapshot: Snapshot): KeptRowIds {
       partitionColumns,
       properties,
       mapping,
+      protocol: snapshot.protocol,
     },
     columns: (onlyMove) => [
       `"__row_id" AS ${ident(id)}`,

@@ -19,6 +19,8 @@ import { type RowOrder, rowOrder, stageOrdered } from './zorder.js'
 export interface CompactionRequest {
   /** A condition over the files relation; only files for which it may hold are rewritten. */
   readonly condition?: string | undefined
+  /** It as its author wrote it, for the table's history. */
+  readonly predicate?: string | undefined
   readonly targetFileSizeBytes?: number | undefined
   /** Columns by which rows are ordered along a Z curve, over all files of each partition. */
   readonly zorderBy?: readonly (readonly string[])[] | undefined
@@ -213,10 +215,10 @@ async function commit(
 
 /** As Spark writes it. */
 function described(
-  { condition, zorderBy = [], purge, full = false, chosen }: CompactionRequest,
+  { predicate: where, zorderBy = [], purge, full = false, chosen }: CompactionRequest,
   clusterBy?: readonly string[],
 ): Operation {
-  const predicate = JSON.stringify(condition === undefined ? [] : [condition])
+  const predicate = JSON.stringify(where === undefined ? [] : [where])
   if (purge) return { name: 'REORG', parameters: { predicate, applyPurge: true } }
   const zOrderBy = JSON.stringify(zorderBy.map((path) => path.join('.')))
   const clustered = { clusterBy: JSON.stringify(clusterBy ?? []), ...(clusterBy ? { isFull: full } : {}) }

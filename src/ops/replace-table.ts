@@ -1,4 +1,5 @@
 import type { CommittedBatch, DomainMetadata, Metadata, Protocol } from '../protocol/actions.js'
+import { isClustering } from '../protocol/clustering.js'
 import { tableProperties } from '../protocol/properties.js'
 import { protocolFor } from '../protocol/protocol-for.js'
 import { parseSchema } from '../protocol/schema.js'
@@ -18,9 +19,6 @@ export interface Replacement {
   /** What its rows are made from. */
   readonly batches?: readonly CommittedBatch[] | undefined
 }
-
-/** How a table is clustered ends with it; other domains are not its own. */
-const CLUSTERING = 'delta.clustering'
 
 /**
  * CREATE OR REPLACE TABLE: puts another table in the place of the one that is there, in its next version. Earlier versions
@@ -59,8 +57,9 @@ export async function replaceTable(
       },
     })
   if (grown !== snapshot.protocol) transaction.setProtocol(grown)
+  // How a table is clustered ends with it; other domains are not its own.
   for (const domain of (await table.known()).domainMetadata())
-    if (domain.domain === CLUSTERING) transaction.setDomain({ ...domain, removed: true })
+    if (isClustering(domain.domain)) transaction.setDomain({ ...domain, removed: true })
   for (const domain of domains) transaction.setDomain(domain)
   for (const batch of batches) transaction.setTransaction(batch)
   const outcome = await transaction.commit(options)

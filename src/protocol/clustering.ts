@@ -39,6 +39,11 @@ export function clusteringDomain(schema: StructType, columns: readonly FieldPath
   return { domain: DOMAIN, configuration: JSON.stringify({ clusteringColumns: physical, domainName: DOMAIN }), removed: false }
 }
 
+/** Whether a domain says what a table is clustered by. */
+export function isClustering(domain: string): boolean {
+  return domain === DOMAIN
+}
+
 /** What a table is clustered by, as logical paths; a column that the schema no longer has is left out. */
 export function clusteredBy(domains: Iterable<DomainMetadata>, schema: StructType, mapping: MappingMode): readonly FieldPath[] {
   const domain = [...domains].find((one) => one.domain === DOMAIN)

@@ -183,7 +183,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     writes: 'whenInactive',
     note: 'the log before some version is not cleaned up',
   },
-  { name: 'materializePartitionColumns', kind: 'writer', reads: true, writes: false, note: 'files hold partition columns too' },
+  { name: 'materializePartitionColumns', kind: 'writer', reads: true, writes: true, note: 'files hold partition columns too' },
   {
     name: 'icebergCompatV1',
     kind: 'writer',

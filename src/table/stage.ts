@@ -2,7 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Connection, Parameters } from '../engine/database.js'
 import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
 import { ident } from '../engine/sql-text.js'
-import type { AddFile } from '../protocol/actions.js'
+import type { AddFile, Protocol } from '../protocol/actions.js'
 import { type MappingMode, physicalColumns, physicalField, physicalName, physicalPath } from '../protocol/column-mapping.js'
 import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import type { IdentityMarks } from '../protocol/identity.js'
@@ -11,6 +11,7 @@ import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
 import { mentions, type StructField, type StructType } from '../protocol/schema.js'
 import { knownPath } from '../protocol/schema-path.js'
 import { formatStats, leafKey, type StatsScope } from '../protocol/stats.js'
+import { supportedFeatures } from '../protocol/table-features.js'
 import { fieldIdsOf, storedSql } from './column-sql.js'
 import type { TableDependencies } from './delta-table.js'
 import { markFresh } from './fresh-files.js'
@@ -26,6 +27,7 @@ export interface StageTarget {
   readonly properties: TableProperties
   /** How files name their columns. @defaultValue 'none' */
   readonly mapping?: MappingMode | undefined
+  readonly protocol: Protocol
 }
 
 export interface StageOptions {
@@ -115,7 +117,8 @@ async function stage(
     const fields = schema.fields.filter((f) => isStored(f))
     const columns = fields.map((f) => `${storedSql(f, ident(f.name), mapping)} AS ${ident(physicalName(f, mapping))}`)
     const partitionBy = physicalColumns(target.schema, target.partitionColumns, mapping)
-    const inFiles = fields.filter((f) => !target.partitionColumns.includes(f.name))
+    const keepPartitionColumns = supportedFeatures(target.protocol).includes('materializePartitionColumns')
+    const inFiles = fields.filter((f) => keepPartitionColumns || !target.partitionColumns.includes(f.name))
     // Rows that only move are whole, and have kept the rules already.
     const onlyMove = options.dataChange === false
     const rules = onlyMove ? [] : [...(await rowRules(connection, schema, properties)), ...(options.rules ?? [])]
@@ -130,6 +133,7 @@ async function stage(
       {
         codec,
         partitionBy,
+        keepPartitionColumns,
         fieldIds: fieldIdsOf(inFiles, mapping),
         fileSizeBytes: options.fileSizeBytes,
         signal,

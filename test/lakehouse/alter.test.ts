@@ -142,6 +142,18 @@ describe('ALTER TABLE', () => {
     await run(`ALTER TABLE ${t} DROP FEATURE appendOnly`)
   })
 
+  it('takes clustering and domains out of the protocol, once nothing is clustered', async () => {
+    const t = await create()
+    await run(`ALTER TABLE ${t} CLUSTER BY (id)`)
+    await expect(run(`ALTER TABLE ${t} DROP FEATURE domainMetadata`)).rejects.toMatchObject(refusal())
+    await expect(run(`ALTER TABLE ${t} DROP FEATURE clustering`)).rejects.toMatchObject(refusal())
+    await run(`ALTER TABLE ${t} CLUSTER BY NONE`)
+    await run(`ALTER TABLE ${t} DROP FEATURE clustering`)
+    expect((await lake.table(t).snapshot()).protocol.writerFeatures).not.toContain('clustering')
+    await run(`ALTER TABLE ${t} DROP FEATURE domainMetadata`)
+    expect((await lake.table(t).snapshot()).protocol.writerFeatures).toBeUndefined()
+  })
+
   it('sets defaults, comments and places', async () => {
     const t = await create('id INT, name STRING', mapped)
     await run(`ALTER TABLE ${t} ALTER COLUMN name SET DEFAULT 'none'`)
