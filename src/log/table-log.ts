@@ -238,6 +238,11 @@ export class TableLog {
     await this.relation.drop()
   }
 
+  /** What `close` drops, for those who may not hold the log itself. */
+  get held(): Pick<FilesRelation, 'drop'> {
+    return this.relation
+  }
+
   /** Holds the newest of the versions that have a checksum against it. @throws {DeltaError} `CHECKSUM_MISMATCH`. */
   private async checkTotals(checksums: readonly number[], options: StoreOptions): Promise<void> {
     const version = Math.max(-1, ...checksums.filter((one) => one >= this.firstVersion && one <= this.latest))

@@ -19,6 +19,7 @@ import { composeCommit, type LogTip } from './compose-commit.js'
 import { wasFresh } from './fresh-files.js'
 import { type HistoryEntry, readHistory, versionAt } from './history.js'
 import { enablesInCommitTimestamps } from './in-commit-timestamp.js'
+import { RetiredLogs } from './retired-logs.js'
 import { rowIdMark } from './row-ids.js'
 import { Snapshot } from './snapshot.js'
 import { Transaction, type TransactionHost } from './transaction.js'
@@ -57,7 +58,8 @@ export class DeltaTable implements TransactionHost {
   private readonly logChanges = new Serial()
   private readonly commits = new Serial()
   private readonly oldLogs = new Map<number, Promise<TableLog>>()
-  private readonly retired: TableLog[] = []
+  /** Logs that only snapshots may still hold: each goes when the last of these does. */
+  private readonly retired = new RetiredLogs()
   private readonly recent = new Map<number, Commit>()
   private readonly background = new Set<Promise<void>>()
   /** @internal */
@@ -240,14 +242,11 @@ export class DeltaTable implements TransactionHost {
   async close(): Promise<void> {
     await Promise.all(this.background)
     const older = await Promise.allSettled(this.oldLogs.values())
-    const logs = [
-      ...older.flatMap((log) => (log.status === 'fulfilled' ? [log.value] : [])),
-      ...this.retired,
-      ...(this.log ? [this.log] : []),
-    ]
+    const logs = [...older.flatMap((log) => (log.status === 'fulfilled' ? [log.value] : [])), ...(this.log ? [this.log] : [])]
     this.log = undefined
     this.oldLogs.clear()
     for (const log of logs) await log.close()
+    await this.retired.close()
   }
 
   private async takeIn(commit: Commit, mayBeLive: ReadonlySet<string>): Promise<TableLog> {
@@ -272,7 +271,7 @@ export class DeltaTable implements TransactionHost {
   private async makeSure(log: TableLog): Promise<void> {
     if (this.isSure()) return
     if (!(await log.isStillThere())) {
-      this.retired.push(log)
+      this.retired.add(log)
       this.log = undefined
       this.recent.clear()
       this.oldLogs.clear()
@@ -288,7 +287,7 @@ export class DeltaTable implements TransactionHost {
   private async reload(): Promise<void> {
     const loaded = await TableLog.load(this.deps)
     // Snapshots that were handed out still read the log that they came from.
-    if (this.log) this.retired.push(this.log)
+    if (this.log) this.retired.add(this.log)
     this.log = loaded
   }
 
@@ -305,7 +304,7 @@ export class DeltaTable implements TransactionHost {
     if (oldest !== undefined && this.oldLogs.size >= OLD_LOGS_MAX) {
       this.oldLogs.delete(oldest[0])
       oldest[1].then(
-        (log) => this.retired.push(log),
+        (log) => this.retired.add(log),
         () => undefined,
       )
     }
