@@ -31,7 +31,7 @@ export interface Commit {
  *
  * Unknown action kinds and fields are passed over, as the protocol asks.
  *
- * @throws {DeltaError} `LOG_LINE_MALFORMED` with file and line for text that is not JSON, for an action without the
+ * @throws {DeltaError} `LOG_LINE_MALFORMED` with file and line for an empty text and one that is not JSON, for an action without the
  * fields that replay needs, and for two protocols, two metadata or two adds of one path in one commit.
  * `FEATURE_UNSUPPORTED` for row ids past 2^53.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#delta-log-entries
@@ -48,6 +48,8 @@ export function parseCommit(version: number, bytes: Uint8Array, file: string): C
   const added = new Set<string>()
 
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  // No writer leaves one: even a commit that changes nothing tells of itself.
+  if (text.trim() === '') throw failureAt(file, 1)('it is empty')
   for (const { action, line } of actionsOf(text, file)) {
     const fail = failureAt(file, line)
     if (action['protocol']) {

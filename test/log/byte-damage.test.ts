@@ -93,6 +93,7 @@ async function read(store: MemoryStore, story: string): Promise<State | undefine
 /** Bytes of a file with one bit flipped at a time, and the file cut there. */
 function* damages(bytes: Uint8Array): Generator<{ readonly what: string; readonly damaged: Uint8Array }> {
   const random = seededRandom(SEED)
+  yield { what: 'cut at 0', damaged: new Uint8Array() }
   const step = EVERY_BYTE ? 1 : Math.max(1, bytes.length / PLACES)
   for (let place = 0; place < bytes.length; place += step) {
     const at = Math.min(bytes.length - 1, Math.floor(place + (EVERY_BYTE ? 0 : random.next() * step)))

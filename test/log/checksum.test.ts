@@ -19,7 +19,7 @@ async function checksumOf(store: ObjectStore, version: number): Promise<Checksum
   return bytes && (JSON.parse(Buffer.from(bytes).toString()) as Checksum)
 }
 
-const commitOf = (...actions: readonly Action[]) => parseCommit(1, formatCommit(actions), 'it')
+const commitOf = (...actions: readonly Action[]) => parseCommit(1, formatCommit([{ commitInfo: {} }, ...actions]), 'it')
 const vector = (cardinality: number, pathOrInlineDv = 'x') => ({
   storageType: 'u',
   pathOrInlineDv,

@@ -106,7 +106,7 @@ describe('replay', () => {
         const followed = await TableLog.load(world.table(store).deps)
         for (let from = 1; from < commits.length; from += leap) {
           for (const [at, actions] of commits.slice(from, from + leap).entries())
-            await store.put(commitPath(from + at), formatCommit(actions))
+            await store.put(commitPath(from + at), formatCommit([{ commitInfo: {} }, ...actions]))
           expect(await followed.follow()).toBe(true)
         }
         for (const [version, files] of fold(commits).entries()) expect(await filesAt(followed, version)).toEqual(told(files))
@@ -195,7 +195,7 @@ describe('a log that is followed', () => {
     await writeLog(store, [PROTOCOL, metadata()])
     const table = world.table(store)
     await table.snapshot()
-    await store.put(commitPath(1), formatCommit(actions))
+    await store.put(commitPath(1), formatCommit([{ commitInfo: {} }, ...actions]))
     await expect(table.snapshot()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
     await expect(table.snapshot()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
     await expect(table.transaction()).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })

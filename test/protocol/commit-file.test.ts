@@ -33,6 +33,10 @@ describe('commit files', () => {
     expect(commit.adds).toEqual([])
   })
 
+  it.each(['', '\n', ' \r\n'])('are never none, as in %j', (text) => {
+    expect(() => read(text)).toThrow(expect.objectContaining({ code: 'LOG_LINE_MALFORMED' }) as Error)
+  })
+
   it('take what old writers left out', () => {
     const commit = read('{"add":{"path":"a","size":1}}\n{"remove":{"path":"b"}}\n{"metaData":{"id":"x","schemaString":"{}"}}')
     expect(commit.adds[0]?.partitionValues).toEqual({})

@@ -194,5 +194,8 @@ export function removeOf(path: string, more: Partial<RemoveFile> = {}): RemoveFi
 /** Writes a log by hand: one list of actions, or raw text, a version. */
 export async function writeLog(store: ObjectStore, ...commits: readonly (readonly Action[] | string)[]): Promise<void> {
   for (const [version, actions] of commits.entries())
-    await store.put(commitPath(version), typeof actions === 'string' ? Buffer.from(actions) : formatCommit(actions))
+    await store.put(
+      commitPath(version),
+      typeof actions === 'string' ? Buffer.from(actions) : formatCommit(actions.length > 0 ? actions : [{ commitInfo: {} }]),
+    )
 }
