@@ -23,6 +23,7 @@ import { streamsCommand } from './commands/streams.js'
 import { tablesCommand } from './commands/tables.js'
 import { undoCommand } from './commands/undo.js'
 import { vacuumCommand } from './commands/vacuum.js'
+import { rebuildCommand, refreshCommand, viewsCommand } from './commands/views.js'
 import { createContext, type Run } from './context.js'
 import { EXIT, type ExitCode, failureOf, formatFailure } from './exit.js'
 import { interruptSignal } from './interrupt.js'
@@ -52,6 +53,9 @@ const COMMANDS: readonly ((run: Run) => Command)[] = [
   atCommand,
   diffCommand,
   exportCommand,
+  viewsCommand,
+  refreshCommand,
+  rebuildCommand,
   serveCommand,
   demoCommand,
   checkStoreCommand,

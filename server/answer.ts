@@ -43,6 +43,9 @@ export async function answerQuery(
   try {
     const run = await runSoon(context.slots, caller, callerName(request), format, tagged)
     tagAnswer(reply, format, run.result.versions, tag)
+    const old = run.result.views.filter(({ stale }) => stale)
+    if (old.length > 0)
+      reply.header('deltaic-view-age', old.map(({ name, ageMs }) => `${encodeURIComponent(name)}:${ageMs}`).join(','))
     reply.raw.setTimeout(STALLED_MS, () => reply.raw.destroy())
     const bytes = context.cache.keeping(tag)(wholeAnswer(run, format))
     const stream = Readable.from(format === 'ndjson' ? withFailure(bytes) : bytes, { objectMode: false })

@@ -19,6 +19,7 @@ import { tablesRoute } from './tables-route.js'
 import { undoRoute } from './undo-route.js'
 import { answerUnknownRoutes } from './unknown-route.js'
 import { upkeepRoute } from './upkeep-route.js'
+import { viewsRoutes } from './views-routes.js'
 
 /** How long a whole request may take to come in: uploads over slow lines do. */
 const REQUEST_MS = 30 * 60_000
@@ -66,6 +67,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   maintenanceRoutes(app, context)
   upkeepRoute(app, context)
   streamsRoutes(app, context)
+  viewsRoutes(app, context)
   await app.register(rowsRoute, context)
   return app
 }

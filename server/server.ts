@@ -33,7 +33,9 @@ export async function startServer(lake: Lakehouse, options: ServerOptions = {}):
   const cache = new AnswerCache(limits.cacheBytesMax)
   const context = { lake, limits, slots: new QuerySlots(limits), cache, jobs, maintenance, streams }
   const app = await buildApp(context, settings)
-  app.addHook('preClose', async () => void (await Promise.all([jobs.close(), maintenance?.close(), streams?.close()])))
+  const refresher = options.maintenance === false ? undefined : lake.keepViewsFresh()
+  const atWork = [jobs, maintenance, streams, refresher]
+  app.addHook('preClose', async () => void (await Promise.all(atWork.map((one) => one?.close()))))
   await listen(app, settings)
   streams?.begin()
   const { port } = app.server.address() as AddressInfo

@@ -27,6 +27,7 @@ const statement = object({
 interface Asked {
   readonly format?: AnswerFormat
   readonly minVersion?: string
+  readonly stale?: 'ok'
   readonly async?: boolean
 }
 
@@ -40,6 +41,11 @@ const asked = {
   'minVersion?': {
     ...text,
     description: 'Answer from no older versions: `views:12,users:3`, names percent-encoded, as `deltaic-versions` tells them.',
+  },
+  'stale?': {
+    type: 'string',
+    enum: ['ok'],
+    description: 'Answer from the stored state of views, however old: `deltaic-view-age` tells how old, in milliseconds.',
   },
   'async?': { ...truth, description: 'Run it without this connection: 202, and `Location` names the query.' },
 } as const
@@ -83,7 +89,7 @@ async function answerSql(
   { statement, params }: Statement,
   readOnly: boolean,
 ) {
-  const { async: isAsync = false, minVersion } = request.query
+  const { async: isAsync = false, minVersion, stale } = request.query
   const format = request.query.format ?? negotiate(request.headers.accept)
   const { answerRowsMax: rowsMax, answerBytesMax: bytesMax } = context.limits
   const minVersions = minVersion === undefined ? undefined : readVersions(minVersion)
@@ -93,6 +99,7 @@ async function answerSql(
       rowsMax,
       bytesMax,
       minVersions,
+      stale,
       locations: false,
       ...options,
       readOnly: readOnly || options.readOnly,

@@ -5,31 +5,38 @@ import type { Lakehouse } from '../../src/index.js'
 import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
 import type { ExitCode } from '../exit.js'
+import { humanElapsed } from '../output/human.js'
 import { printResult } from '../output/result.js'
 import { historyFile } from '../shell/history-file.js'
 import { runShell } from '../shell/shell.js'
 import { saysSomething, splitStatements } from '../statements.js'
+
+interface SqlFlags {
+  readonly file?: string
+  readonly stale?: boolean
+}
 
 export function sqlCommand(run: Run): Command {
   return new Command('sql')
     .description('run SQL; on a terminal without a query, an interactive shell')
     .argument('[query]', 'statements, separated by ";"; - reads them from stdin')
     .option('-f, --file <file>', 'read the statements from a file')
+    .option('--stale', 'answer from the stored state of views, however old')
     .addHelpText(
       'after',
       '\nExample:\n  $ deltaic sql "SELECT url, count(*) AS views FROM page_views GROUP BY url ORDER BY views DESC LIMIT 5"' +
         '\n  $ deltaic sql "SELECT count(*) FROM page_views VERSION AS OF 12" -o json' +
         '\n  $ deltaic sql -f report.sql -o csv > report.csv',
     )
-    .action(run(async (context, query: string | undefined, flags: { file?: string }) => await sql(context, query, flags.file)))
+    .action(run(async (context, query: string | undefined, flags: SqlFlags) => await sql(context, query, flags)))
 }
 
-async function sql(context: Context, query: string | undefined, file: string | undefined): Promise<ExitCode | undefined> {
+async function sql(context: Context, query: string | undefined, { file, stale }: SqlFlags): Promise<ExitCode | undefined> {
   if (query !== undefined && file !== undefined) throw new UsageError('a query and --file are one too many')
   const text = await statementsFrom(context, query, file)
   await context.withLake(async (lake) => {
     if (text === undefined) await startShell(context, lake)
-    else await runAll(context, lake, text)
+    else await runAll(context, lake, text, stale)
   })
   return undefined
 }
@@ -55,14 +62,15 @@ async function readScript(file: string): Promise<string> {
 }
 
 /** Runs the statements in order, each one's result printed before the next begins. */
-async function runAll(context: Context, lake: Lakehouse, text: string): Promise<void> {
+async function runAll(context: Context, lake: Lakehouse, text: string, stale: boolean | undefined): Promise<void> {
   const { statements, rest } = splitStatements(text)
   const all = saysSomething(rest) ? [...statements, rest] : statements
   if (all.length === 0) throw new UsageError('there is no statement to run', 'deltaic sql "SELECT 1"')
   let before = ''
   for (const statement of all) {
     // Blanks stand for what ran before, so that a mistake is reported on the line where it is.
-    const result = await lake.sql(before + statement, { signal: context.signal })
+    const result = await lake.sql(before + statement, { signal: context.signal, stale: stale ? 'ok' : undefined })
+    for (const { name, stale: isStale, ageMs } of result.views) if (isStale) context.note(`${name} is ${humanElapsed(ageMs)} old`)
     await printResult(context, result, context.settings.output)
     before += `${statement.replace(/[^\n]/g, ' ')} `
   }

@@ -31,6 +31,7 @@ import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
 import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, StorageUse, TableSummary } from './options.js'
 import type { PinnedTable } from './query-runner.js'
+import { Refresher } from './refresher.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
 import { runStatement } from './statements.js'
@@ -103,6 +104,7 @@ export class Lakehouse {
   private readonly outside = new Map<string, DeltaTable>()
   private readonly indexes: ViewIndexes
   private rootCheck: Promise<void> | undefined
+  private readonly refreshers = new Set<Refresher>()
   private closed = false
   private maintenance: AutoMaintenance | undefined
 
@@ -333,6 +335,22 @@ export class Lakehouse {
     return rebuildView(this.host, this, name, options.as, options.signal)
   }
 
+  /**
+   * Refreshes views by their policies from now on, until it is closed or the lakehouse is.
+   *
+   * @param everyMs how often it looks. @defaultValue 5,000
+   */
+  keepViewsFresh(options: { readonly everyMs?: number | undefined } = {}): { close(): Promise<void> } {
+    this.checkOpen()
+    const refresher = new Refresher(
+      this,
+      { clock: this.host.clock, events: this.options.events ?? ignoreEvents },
+      options.everyMs,
+    )
+    this.refreshers.add(refresher)
+    return refresher
+  }
+
   /** Deletes a view with its state. @throws {DeltaError} `VIEW_NOT_FOUND`. */
   async dropView(name: string): Promise<void> {
     this.checkOpen()
@@ -436,6 +454,7 @@ export class Lakehouse {
     if (this.closed) return
     this.closed = true
     await this.maintenance?.close()
+    for (const refresher of this.refreshers) await refresher.close()
     await this.indexes.close()
     for (const { table } of this.opened.values()) await table.close()
     for (const delta of this.outside.values()) await delta.close()

@@ -92,7 +92,9 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     return view ?? pinned
   }
   const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
-  request.onPinned?.(pinsOf(plan, request.text, request.params))
+  const pins = pinsOf(plan, request.text, request.params)
+  // What an old state answers is told beside the answer, so that it is not to be had again by its name.
+  request.onPinned?.(request.staleOk ? { ...pins, fingerprint: undefined } : pins)
   const selections: FileSelection[] = []
   for (const planned of plan.tables) selections.push(await select(tables.get(planned.snapshot), planned, request.signal))
   if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, snapshot, file)))) {

@@ -13,6 +13,7 @@ import { newView, VIEW_PROPERTIES, type View, viewOf, viewProperties } from '../
 import { checkDesign } from './create.js'
 import { makeTable } from './make-table.js'
 import { tableExists } from './names.js'
+import { refreshPolicy } from './refresh-policy.js'
 import type { TableHost } from './table-host.js'
 import { ageOf, viewReading } from './view-reads.js'
 import { batchesOf, type RefreshOptions, type RefreshResult, refreshState, stageBuilt } from './view-refresh.js'
@@ -168,6 +169,7 @@ export async function createView(
   for (const key of Object.keys(request.properties))
     if (VIEW_PROPERTIES.includes(key))
       throw new DeltaError('ARGUMENT_INVALID', 'a view sets this property itself', { property: key })
+  refreshPolicy(request.properties)
   const plan = await planOf(host, name, request.as, signal)
   return writeView(host, catalog, delta, name, newView(request.as, plan), request, signal)
 }

@@ -99,32 +99,49 @@ export function exactSql(plan: ViewPlan, state: string, changes: CoreChanges, no
 }
 
 /** The rows of groups that a change touches, as states to merge with the ones that are there: `k0`, …, `s0`, …. */
-export function partials(groups: GroupsPlan, { plus, minus }: CoreChanges): string[] {
-  const of = (cores: readonly string[], sign: (state: PlanState) => string) => {
+export function partials(groups: GroupsPlan, changes: CoreChanges): string[] {
+  const { plus, minus } = changes
+  const of = (cores: readonly string[], share: (state: PlanState) => string) => {
     if (cores.length === 0) return []
     const keys = groups.keys.map(({ type }, at) => `CAST(k${at} AS ${type}) AS k${at}`)
-    const states = groups.states.map((state, at) => `CAST(${sign(state)} AS ${state.type}) AS s${at}`)
+    const states = groups.states.map((state, at) => `CAST(${share(state)} AS ${state.type}) AS s${at}`)
     return [`SELECT ${[...keys, ...states].join(', ')} FROM (${cores.join(' UNION ALL ')})${groupBy(groups)}`]
   }
-  return [...of(plus, ({ init }) => init), ...of(minus, ({ kind, init }) => (kind === 'subtract' ? `-(${init})` : 'NULL'))]
+  const only = (kind: PlanState['kind'], sign: string) => (state: PlanState) =>
+    state.kind === kind ? `${sign}(${state.init})` : 'NULL'
+  if (minus.length === 0 || hasKind(groups, 'inexact') || hasKind(groups, 'opaque') || !hasKind(groups, 'same'))
+    return [...of(plus, ({ init }) => init), ...of(minus, only('subtract', '-'))]
+  // A row that came and went again is no minimum of anything.
+  const net = `SELECT * EXCLUDE ("__left") FROM (${netRows(changes, '>')})`
+  return [...of(plus, only('subtract', '')), ...of(minus, only('subtract', '-')), ...of([net], only('same', ''))]
 }
 
 /**
  * The keys of groups that states cannot follow a change of, each once; `undefined` when there are none. Where a row is among
  * those that left and those that came, as when its file was rewritten, its group has lost nothing.
  */
-export function goneKeys(groups: GroupsPlan, { plus, minus }: CoreChanges): string | undefined {
-  const has = (kind: PlanState['kind']) => groups.states.some((state) => state.kind === kind)
+export function goneKeys(groups: GroupsPlan, changes: CoreChanges): string | undefined {
+  const { plus, minus } = changes
   const keys = groups.keys.map(({ type }, at) => `CAST(k${at} AS ${type}) AS k${at}`).join(', ')
   if (groups.keys.length === 0) return undefined
-  if (has('opaque')) return `SELECT DISTINCT ${keys} FROM (${[...plus, ...minus].join(' UNION ALL ')})`
-  if (minus.length === 0 || !(has('inexact') || has('same'))) return undefined
-  if (has('inexact') || plus.length === 0) return `SELECT DISTINCT ${keys} FROM (${minus.join(' UNION ALL ')})`
-  const signed = (cores: readonly string[], sign: number) => cores.map((core) => `SELECT ${sign} AS "__sign", * FROM (${core})`)
+  if (hasKind(groups, 'opaque')) return `SELECT DISTINCT ${keys} FROM (${[...plus, ...minus].join(' UNION ALL ')})`
+  const isInexact = hasKind(groups, 'inexact')
+  if (minus.length === 0 || !(isInexact || hasKind(groups, 'same'))) return undefined
+  if (isInexact || plus.length === 0) return `SELECT DISTINCT ${keys} FROM (${minus.join(' UNION ALL ')})`
+  return `SELECT DISTINCT ${keys} FROM (${netRows(changes, '<')})`
+}
+
+/** Rows of the core that came more often than they left, or the other way round, each once. */
+function netRows({ plus, minus }: CoreChanges, sign: '>' | '<'): string {
+  const signed = (cores: readonly string[], times: number) => cores.map((core) => `SELECT ${times} AS "__sign", * FROM (${core})`)
   return (
-    `SELECT DISTINCT ${keys} FROM (SELECT * EXCLUDE ("__sign"), sum("__sign") AS "__left" FROM ` +
-    `(${[...signed(plus, 1), ...signed(minus, -1)].join(' UNION ALL ')}) GROUP BY ALL HAVING sum("__sign") < 0)`
+    `SELECT * EXCLUDE ("__sign"), sum("__sign") AS "__left" FROM ` +
+    `(${[...signed(plus, 1), ...signed(minus, -1)].join(' UNION ALL ')}) GROUP BY ALL HAVING sum("__sign") ${sign} 0`
   )
+}
+
+function hasKind(groups: GroupsPlan, kind: PlanState['kind']): boolean {
+  return groups.states.some((state) => state.kind === kind)
 }
 
 /** Groups computed from the sources, of these keys alone. */

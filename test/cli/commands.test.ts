@@ -223,3 +223,18 @@ describe('the commands on a table', () => {
     await rm(folder, { recursive: true })
   })
 })
+
+describe('the commands on views', () => {
+  it('list, refresh and rebuild them', async () => {
+    await cli.run(['sql', `CREATE TABLE hits (url STRING); INSERT INTO hits VALUES ('/a')`])
+    await cli.run(['sql', 'CREATE MATERIALIZED VIEW per_url AS SELECT url, count(*) AS n FROM hits GROUP BY url'])
+    await cli.run(['sql', `INSERT INTO hits VALUES ('/a'), ('/b')`])
+    const stale = await cli.run(['sql', 'SELECT n FROM per_url', '--stale', '-o', 'csv'])
+    expect(stale).toMatchObject({ stdout: 'n\n1\n', stderr: expect.stringContaining('per_url is ') })
+    expect(JSON.parse((await cli.run(['views', '-o', 'json'])).stdout)).toMatchObject([{ name: 'per_url', state: 'hits 1/2' }])
+    expect(await cli.run(['refresh', 'per_url'])).toMatchObject({ code: 0, stdout: expect.stringContaining('2 rows in, 1 out') })
+    expect((await cli.run(['refresh', 'per_url'])).stdout).toContain('is up to its sources')
+    expect((await cli.run(['rebuild', 'per_url', '-o', 'json'])).stdout).toContain('"rowsAdded":2')
+    expect(await cli.run(['refresh', 'nope'])).toMatchObject({ code: 3 })
+  })
+})

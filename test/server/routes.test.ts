@@ -38,7 +38,11 @@ describe('/openapi.json', () => {
     '/v1/tables/{table}/rows': ['post'],
     '/v1/tables/{table}/undo': ['post'],
     '/v1/tables/{table}/vacuum': ['post'],
+    '/v1/views': ['get'],
+    '/v1/views/{view}': ['get'],
     '/v1/views/{view}/lookup': ['get', 'post'],
+    '/v1/views/{view}/rebuild': ['post'],
+    '/v1/views/{view}/refresh': ['post'],
   }
 
   it('describes every route, with its answers', async () => {
