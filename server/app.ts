@@ -4,10 +4,11 @@ import { answerBrokenRequest, careForConnections } from './connections.js'
 import type { ServerContext } from './context.js'
 import { problemText, retryAfterSeconds, toProblem } from './errors.js'
 import { guardRequests } from './guard.js'
-import { healthRoute } from './health-route.js'
+import { healthRoutes } from './health-route.js'
 import type { LogSink } from './log.js'
 import { lookupRoute } from './lookup-route.js'
 import { maintenanceRoutes } from './maintenance-routes.js'
+import { serverMetrics } from './metrics.js'
 import { describeRoutes } from './openapi.js'
 import { optimizeRoute } from './optimize-route.js'
 import type { ServerSettings } from './options.js'
@@ -54,10 +55,11 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   app.addHook('onRequest', async (_request, reply) => void reply.header('x-content-type-options', 'nosniff'))
   careForConnections(app)
   logAnswers(app, settings.log)
+  const metrics = serverMetrics(app, context.lake)
   guardRequests(app, settings)
   answerUnknownRoutes(app)
   await describeRoutes(app)
-  healthRoute(app)
+  healthRoutes(app, context.lake, metrics)
   sqlRoute(app, context)
   queriesRoute(app, context)
   tablesRoute(app, context)

@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { DeltaError, type IngestOptions } from '../src/index.js'
 import { Caller } from './caller.js'
@@ -9,6 +9,8 @@ import { object, problems, rowsAnswer, tableParams, text, whole } from './schema
 /** Keys and producers share one space of names in a table. */
 const KEY_PREFIX = 'key:'
 const NAME_LENGTH_MAX = 255
+/** How long a body may bring nothing. */
+const STALLED_MS = 60_000
 
 interface RowsQuery {
   readonly create?: boolean
@@ -70,6 +72,7 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
       const options = ingestOptions(request.headers, request.query, limits.bodyBytesMax)
       const caller = Caller.behind(reply)
       const table = lake.table(request.params.table)
+      destroyWhenStalled(request.raw)
       const result = await caller
         .waitsFor(() => table.ingest(request.raw, { ...options, signal: caller.signal }))
         .catch((cause: unknown) => {
@@ -80,6 +83,15 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
       return { version, rows, rejected, replayed, ...(rejected > 0 ? { rejects } : {}) }
     },
   )
+}
+
+/** A body that stops coming costs a connection: not for long. */
+function destroyWhenStalled(body: IncomingMessage): void {
+  if (body.complete) return
+  body.setTimeout(STALLED_MS, () => {
+    if (!body.complete) body.destroy()
+  })
+  body.once('end', () => body.setTimeout(0))
 }
 
 function ingestOptions(headers: IncomingHttpHeaders, query: RowsQuery, bytesMax: number): IngestOptions {

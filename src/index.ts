@@ -13,6 +13,7 @@ export { type DefineStreamOptions, type Lakehouse, openLakehouse, openTable } fr
 export type * from './lakehouse/maintenance-options.js'
 export type * from './lakehouse/options.js'
 export type { QueryResult } from './lakehouse/result.js'
+export type { LakehouseStats } from './lakehouse/stats.js'
 export type { StreamOptions, StreamSettings } from './lakehouse/stream.js'
 export type { StreamInfo, StreamPartition } from './lakehouse/stream-info.js'
 export type { StreamDefinition } from './lakehouse/stream-registry.js'

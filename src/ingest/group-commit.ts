@@ -23,6 +23,8 @@ export interface GroupCommitOptions {
   readonly lingerMs: number
   /** Keeps lines that were not taken, durably, before their request is answered. */
   readonly keepRejects: (rejects: readonly RejectedLine[], of: Pick<IngestRequest, 'batch' | 'source'>) => Promise<void>
+  /** Called for each group that is begun. */
+  readonly onGroup?: (() => void) | undefined
 }
 
 /** How often a group is read anew because the table has changed meanwhile. */
@@ -129,6 +131,7 @@ export class GroupCommit {
   private runGroup(group: readonly Waiting[]): void {
     this.reading++
     this.begun++
+    this.options.onGroup?.()
     let isReading = true
     const read = () => {
       if (isReading) this.reading--

@@ -34,12 +34,14 @@ import type { PinnedTable } from './query-runner.js'
 import { Refresher } from './refresher.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
+import { SpoolRoom } from './spool-room.js'
 import { runStatement } from './statements.js'
+import { CommitTotals, IngestTotals, type LakehouseStats, lakehouseStats } from './stats.js'
 import { type StreamOptions, type StreamSettings, streamInto } from './stream.js'
 import { type StreamInfo, streamInfo } from './stream-info.js'
 import { type StreamDefinition, StreamRegistry, streamId } from './stream-registry.js'
 import { Table } from './table.js'
-import { existingFile, readFile, SpoolRoom, type TableHost } from './table-host.js'
+import { existingFile, readFile, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
 import { type IndexedRow, ViewIndexes } from './view-index.js'
 import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
@@ -103,6 +105,7 @@ export class Lakehouse {
   private readonly handedOut = new Set<string>()
   private readonly outside = new Map<string, DeltaTable>()
   private readonly indexes: ViewIndexes
+  private readonly committed = new CommitTotals()
   private rootCheck: Promise<void> | undefined
   private readonly refreshers = new Set<Refresher>()
   private closed = false
@@ -121,7 +124,8 @@ export class Lakehouse {
       clock,
       locations: this.locations,
       lingerMs,
-      spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX),
+      spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX, clock),
+      ingested: new IngestTotals(),
       find: (request) => this.find(request),
       pin: (request, signal) => this.pin(request, signal),
       rejectsTable: async (of) => {
@@ -160,6 +164,17 @@ export class Lakehouse {
     const whole = (this.store.meter ?? NOTHING_ASKED).use
     const tables = [...this.opened].map(([name, { delta }]) => [name, (delta.deps.store.meter ?? NOTHING_ASKED).use] as const)
     return { ...whole, tables: Object.fromEntries(tables), cache: this.host.engines.cacheUse }
+  }
+
+  /** What this process did with the lakehouse so far. */
+  get stats(): LakehouseStats {
+    return lakehouseStats(this.host.ingested, this.committed, this.host.spoolRoom)
+  }
+
+  /** Asks the store for a trifle. @throws {DeltaError} `STORE_UNAVAILABLE`, `STORE_DENIED`, `CLOSED`. */
+  async ping(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.checkOpen()
+    await this.store.head(LOG_FOLDER, options)
   }
 
   /** A folder of this process for files that need not outlive it. It goes when the lakehouse closes, or after a crash when one is opened. */
@@ -504,7 +519,10 @@ export class Lakehouse {
       database: this.host.engines.work,
       engineFor: this.host.engines.forBytes,
       spool: this.host.engines.spool,
-      events,
+      events: (event) => {
+        this.committed.count(event)
+        events(event)
+      },
       clock: this.host.clock,
       random,
     })

@@ -7,6 +7,8 @@ import type { TableRequest } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { RunContext } from './query-runner.js'
+import type { SpoolRoom } from './spool-room.js'
+import type { IngestTotals } from './stats.js'
 
 /** What a table needs of the lakehouse around it. */
 export interface TableHost extends RunContext {
@@ -14,6 +16,7 @@ export interface TableHost extends RunContext {
   readonly find: (request: TableRequest) => Promise<DeltaTable | undefined>
   readonly lingerMs: number
   readonly spoolRoom: SpoolRoom
+  readonly ingested: IngestTotals
   /** The table that holds the lines of another which were not taken; it is made where there is none. */
   rejectsTable(of: string): Promise<RejectsTable>
   /** Creates a table with these columns, unless somebody else just did. */
@@ -32,32 +35,6 @@ export interface RejectsTable {
     ndjson: Uint8Array,
     options: { readonly format: 'ndjson'; readonly txn?: { readonly appId: string; readonly version: number } | undefined },
   ): Promise<unknown>
-}
-
-/** Bounds what requests hold while they come in. */
-export class SpoolRoom {
-  private readonly bytesMax: number
-  private held = 0
-
-  constructor(bytesMax: number) {
-    this.bytesMax = bytesMax
-  }
-
-  /** @throws {DeltaError} `TOO_BUSY` when there is no room. */
-  take(bytes: number): void {
-    if (this.held + bytes > this.bytesMax)
-      throw new DeltaError(
-        'TOO_BUSY',
-        'too much is coming in at once',
-        { bytesMax: this.bytesMax, retryAfterMs: 1000 },
-        { hint: 'send it again a little later' },
-      )
-    this.held += bytes
-  }
-
-  give(bytes: number): void {
-    this.held -= bytes
-  }
 }
 
 export async function existingFile(path: string): Promise<string> {

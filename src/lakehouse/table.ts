@@ -51,6 +51,7 @@ import type {
 import { overwriteQuery, overwriteRows, type RowsReplaced } from './overwrite.js'
 import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
+import type { RoomOwner } from './spool-room.js'
 import type { TableHost } from './table-host.js'
 import { givenSelector, TableSnapshot, versionSelector } from './table-snapshot.js'
 import { undoIn } from './undo.js'
@@ -98,6 +99,7 @@ export class Table {
       lingerMs: host.lingerMs,
       keepRejects: (rejects, { batch, source }) =>
         this.keepRejects(rejects, source ?? batch?.appId ?? 'request', batch?.after === undefined ? undefined : batch),
+      onGroup: () => void host.ingested.groups++,
     })
   }
 
@@ -214,28 +216,27 @@ export class Table {
   async ingest(body: AsyncIterable<Uint8Array> | Uint8Array, options: IngestOptions = {}): Promise<IngestResult> {
     const { spool } = this.delta.deps
     const format = options.format ?? 'ndjson'
-    let held = 0
+    const room = this.host.spoolRoom.enter(ownersOf(this.uri, options.txn))
     let spooled: SpooledBody | undefined
     try {
       spooled = await spoolBody(body, spool, {
         compression: options.compression ?? 'none',
         sizeBytesMax: options.bytesMax ?? BODY_BYTES_MAX,
         signal: options.signal,
-        onBytes: (count) => {
-          this.host.spoolRoom.take(count)
-          held += count
-        },
+        onBytes: room.take,
       })
       if (options.create && !(await this.delta.exists())) await this.createFor(spooled, format)
       const whole = spooled
       const take = (onError: 'fail' | 'reject') => this.group.ingest({ body: whole, format, onError, batch: options.txn })
-      return await this.evolving(options, take, () =>
+      const result = await this.evolving(options, take, () =>
         this.withInput(whole, format, (connection, input) =>
           evolveForInput(this.delta, this.host.engines.source, connection, input, options.signal),
         ),
       )
+      this.host.ingested.count(result, whole.sizeBytes)
+      return result
     } finally {
-      this.host.spoolRoom.give(held)
+      room.leave()
       if (spooled?.kind === 'file') await spool.remove(spooled.path)
     }
   }
@@ -494,8 +495,9 @@ export class Table {
         )
       },
       take: async ({ body, format, name, appId, version, after, fields }) => {
-        host.spoolRoom.take(body.sizeBytes)
+        const room = host.spoolRoom.enter([])
         try {
+          room.take(body.sizeBytes)
           if (options.create && !(await delta.exists())) await this.createFor(body, format, fields)
           const batch = { appId, version, after }
           const take = (onError: 'fail' | 'reject') => this.group.ingest({ body, format, onError, batch, source: name })
@@ -503,7 +505,7 @@ export class Table {
             this.withInput(body, format, (connection, input) => evolveForInput(delta, host.engines.source, connection, input)),
           )
         } finally {
-          host.spoolRoom.give(body.sizeBytes)
+          room.leave()
         }
       },
     }
@@ -511,6 +513,11 @@ export class Table {
 }
 
 const EVOLUTIONS = { strict: undefined, evolve: 'merge', overwrite: 'overwrite' } as const
+/** A table may hold half of the room for requests while others hold none, a producer a third. */
+function ownersOf(uri: string, txn: IngestOptions['txn']): readonly RoomOwner[] {
+  const table = { name: uri, share: 1 }
+  return txn ? [table, { name: `${uri} ${txn.appId}`, share: 0.5 }] : [table]
+}
 
 function isSql(input: AppendInput): input is Extract<AppendInput, { readonly sql: string }> {
   return typeof input === 'object' && 'sql' in input && typeof input.sql === 'string'

@@ -20,7 +20,9 @@ interface Operation {
 describe('/openapi.json', () => {
   const routes = {
     '/healthz': ['get'],
+    '/metrics': ['get'],
     '/openapi.json': ['get'],
+    '/readyz': ['get'],
     '/v1/queries': ['get'],
     '/v1/queries/{id}': ['delete', 'get'],
     '/v1/queries/{id}/result': ['get'],
@@ -74,7 +76,9 @@ describe('/openapi.json', () => {
       'header producer-sequence',
       'path table',
       'query create',
+      'query gaps',
       'query onError',
+      'query schema',
     ])
   })
 

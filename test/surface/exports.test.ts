@@ -66,6 +66,7 @@ describe('the package', () => {
         "IngestOptions",
         "IngestResult",
         "Lakehouse",
+        "LakehouseStats",
         "LookupKey",
         "LookupOptions",
         "MadeView",
