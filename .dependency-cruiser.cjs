@@ -1,7 +1,7 @@
 // Which room may look at which: the diagram of docs/, as code. A room looks downwards and may skip floors.
 const floors = [
   ['base'],
-  ['protocol'],
+  ['protocol', 'client'],
   ['storage'],
   ['engine'],
   ['log'],

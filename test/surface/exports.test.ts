@@ -22,6 +22,7 @@ describe('the package', () => {
         "KIND_OF",
         "StreamRunner",
         "checkStore",
+        "createProducer",
         "isDeltaError",
         "openLakehouse",
         "openTable",
@@ -43,6 +44,7 @@ describe('the package', () => {
     )
     expect(names.filter(Boolean).sort()).toMatchInlineSnapshot(`
       [
+        "Ack",
         "AddFile",
         "AutoMaintenance",
         "CacheUse",
@@ -74,6 +76,8 @@ describe('the package', () => {
         "PartitionStatus",
         "ProbeReport",
         "ProbeRound",
+        "Producer",
+        "ProducerOptions",
         "QueryResult",
         "Random",
         "RefreshOptions",
