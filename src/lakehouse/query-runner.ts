@@ -18,6 +18,7 @@ import type { DeltaTable } from '../table/delta-table.js'
 import type { HeldFiles } from '../table/file-source.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
+import { readAsOf } from '../views/as-of.js'
 import type { PinnedPart } from '../views/exact.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SkippedBy, SqlOptions, SqlParameters, ViewRead } from './options.js'
@@ -77,13 +78,19 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const pin = pinOnce(context, request.signal)
   const viewReads: ViewRead[] = []
   const reading = viewReading(context, (name) => pin({ schema: '', name }), request.signal)
-  const resolve: SnapshotResolver = async (wanted, { prefix, isChanges }) => {
+  const resolve: SnapshotResolver = async (wanted, { prefix, isChanges, asOf }) => {
     const relation = wanted.schema === '' ? request.relations?.get(wanted.name) : undefined
     for (const { snapshot, table } of relation?.parts ?? []) tables.set(snapshot, table)
     if (relation) return relation
     const pinned = await pin(wanted)
     if (!pinned) return undefined
     if (wanted.schema !== '') outside = true
+    if (asOf) {
+      const state = { name: wanted.name, table: pinned.table, snapshot: pinned.snapshot }
+      const view = await readAsOf(reading, state, asOf, prefix)
+      for (const { snapshot, table } of view.parts) tables.set(snapshot, table)
+      return view
+    }
     const asStored = wanted.version !== undefined || wanted.timestampMs !== undefined || wanted.schema !== ''
     const asked = { name: wanted.name, prefix, asStored, staleOk: request.staleOk ?? false }
     const view = pinned.address || isChanges ? undefined : await resolveView(context, reading, pinned, asked)

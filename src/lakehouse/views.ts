@@ -4,6 +4,8 @@ import { parseType } from '../protocol/type-text.js'
 import type { CreateView } from '../sql/statements/views.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
+import { AS_OF, BUCKET } from '../views/as-of.js'
+import { bucketsDefinition, bucketsName, hasBuckets } from '../views/buckets.js'
 import { invalid } from '../views/derivation.js'
 import { derivePlan } from '../views/derive.js'
 import { type PinnedSource, type SourceLag, type ViewReading, viewAt } from '../views/exact.js'
@@ -12,7 +14,7 @@ import { maintenanceOf, type ViewPlan } from '../views/plan.js'
 import { newView, VIEW_PROPERTIES, type View, viewOf, viewProperties } from '../views/view.js'
 import { checkDesign } from './create.js'
 import { makeTable } from './make-table.js'
-import { tableExists } from './names.js'
+import { checkTableName, tableExists } from './names.js'
 import { refreshPolicy } from './refresh-policy.js'
 import type { TableHost } from './table-host.js'
 import { ageOf, viewReading } from './view-reads.js'
@@ -170,8 +172,7 @@ export async function createView(
     if (VIEW_PROPERTIES.includes(key))
       throw new DeltaError('ARGUMENT_INVALID', 'a view sets this property itself', { property: key })
   refreshPolicy(request.properties)
-  const plan = await planOf(host, name, request.as, signal)
-  return writeView(host, catalog, delta, name, newView(request.as, plan), request, signal)
+  return writeNew(host, catalog, delta, name, request, signal)
 }
 
 /**
@@ -190,7 +191,6 @@ export async function rebuildView(
     const result = await refreshView(host, name, { full: true, signal })
     return { created: true, version: result.version, rowsAdded: result.rowsAdded, maintenance: maintenanceOf(view.plan) }
   }
-  const plan = await planOf(host, name, as, signal)
   const request = {
     orReplace: true,
     ifNotExists: false,
@@ -199,7 +199,7 @@ export async function rebuildView(
     comment: snapshot.metadata.description,
     properties: ownProperties(snapshot),
   }
-  return writeView(host, catalog, table, name, newView(as, plan), request, signal)
+  return writeNew(host, catalog, table, name, request, signal)
 }
 
 /** Brings a view's state up to its sources; views that it reads come first. @throws {DeltaError} `VIEW_NOT_FOUND`. */
@@ -210,7 +210,16 @@ export async function refreshView(host: TableHost, name: string, options: Refres
     const pinned = await host.pin({ schema: '', name: source }, signal)
     if (pinned && viewOf(pinned.snapshot)) await refreshView(host, source, { signal })
   }
-  return refreshState(host, { ...readingOf(host, signal), upstream: 'stored' }, () => pinView(host, name, signal), options)
+  const result = await refreshState(
+    host,
+    { ...readingOf(host, signal), upstream: 'stored' },
+    () => pinView(host, name, signal),
+    options,
+  )
+  const inBuckets = bucketsName(name)
+  const beside = view.plan.event && inBuckets.length <= 128 ? await host.pin({ schema: '', name: inBuckets }, signal) : undefined
+  if (beside && viewOf(beside.snapshot)) await refreshView(host, inBuckets, options)
+  return result
 }
 
 /** A reading of the newest versions, each pinned once. */
@@ -224,8 +233,44 @@ export function readingOf(host: TableHost, signal: AbortSignal | undefined): Vie
   return viewReading(host, pin, signal)
 }
 
-function planOf(host: TableHost, name: string, text: string, signal: AbortSignal | undefined): Promise<ViewPlan> {
-  return derivePlan(host.engines.binder, text, async (source) => {
+/** A view, and beside it the states of its buckets where it is to be asked up to a time. */
+async function writeNew(
+  host: TableHost,
+  catalog: ViewCatalog,
+  table: DeltaTable,
+  name: string,
+  request: Omit<CreateView, 'kind' | 'view'>,
+  signal: AbortSignal | undefined,
+): Promise<MadeView> {
+  const { as, properties } = request
+  const { [AS_OF]: asOf, [BUCKET]: bucket } = properties
+  const plan = await planOf(host, name, as, signal, asOf)
+  if (asOf !== undefined && !plan.event)
+    throw invalid('rows of this definition do not tell when they happened', 'group them, or select the column', { column: asOf })
+  const made = await writeView(host, catalog, table, name, newView(as, plan), request, signal)
+  if (made.created && asOf !== undefined && bucket !== undefined && hasBuckets(plan)) {
+    const inBuckets = bucketsName(checkTableName(name))
+    const definition = await bucketsDefinition(host.engines.binder, as, asOf, bucket)
+    const beside = {
+      ...request,
+      orReplace: true,
+      ifNotExists: false,
+      clusterBy: [],
+      as: definition,
+      properties: policyOf(properties),
+    }
+    const other = newView(definition, await planOf(host, inBuckets, definition, signal))
+    await writeView(host, catalog, catalog.deltaOf(inBuckets), inBuckets, other, beside, signal)
+  }
+  return made
+}
+
+function policyOf(properties: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(properties).filter(([key]) => key.startsWith('deltaic.view.refresh')))
+}
+
+function planOf(host: TableHost, name: string, text: string, signal: AbortSignal | undefined, asOf?: string): Promise<ViewPlan> {
+  const find = async (source: string) => {
     const pinned = await host.pin({ schema: '', name: source }, signal)
     if (!pinned) return undefined
     const view = viewOf(pinned.snapshot)
@@ -233,7 +278,8 @@ function planOf(host: TableHost, name: string, text: string, signal: AbortSignal
       throw invalid('a view cannot read itself', 'name other tables', { view: name })
     const visible = new Set(view?.plan.columns.map((column) => column.name))
     return { name: source, fields: pinned.snapshot.schema.fields.filter((f) => !view || visible.has(f.name)) }
-  })
+  }
+  return derivePlan(host.engines.binder, text, find, asOf)
 }
 
 async function reaches(host: TableHost, view: View, name: string, signal: AbortSignal | undefined): Promise<boolean> {

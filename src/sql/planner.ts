@@ -12,7 +12,7 @@ import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
-import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
+import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { isSteady, type QueryTemplate, readTemplate } from './template.js'
@@ -58,6 +58,14 @@ export interface TableUse {
   readonly prefix: string
   /** Whether it asks for what changed in the table. */
   readonly isChanges: boolean
+  /** Set where it asks for a view up to a time. */
+  readonly asOf: AsOfTime | undefined
+}
+
+/** An instant, as text that casts to TIMESTAMP WITH TIME ZONE, and the version of the source by which it is judged. */
+export interface AsOfTime {
+  readonly time: string
+  readonly known: number | undefined
 }
 
 /** Pins a version of a table; `undefined` when there is no such table. */
@@ -176,11 +184,15 @@ export class Planner {
     const tables: Pinned[] = []
     const views: PlannedView[] = []
     const prefix = unusedPrefix(template.text, '__part_')
-    for (const [at, { standIn, schema, name, travel, changes }] of template.tables.entries()) {
+    for (const [at, { standIn, schema, name, travel, changes, asOf }] of template.tables.entries()) {
       const evaluate = (ref: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] }) =>
         momentOf(this.database, ref, params, signal)
       const range = changes && (await rangeOf(changes, evaluate))
-      const use = { prefix: `${prefix}${at}_`, isChanges: changes !== undefined }
+      const use = {
+        prefix: `${prefix}${at}_`,
+        isChanges: changes !== undefined,
+        asOf: asOf && (await asOfTime(this.database, asOf, params, signal)),
+      }
       const resolved = await resolve({ schema, name, ...(travel ? await evaluate(travel) : endOf(range)) }, use)
       if (!resolved)
         throw new DeltaError(
@@ -357,6 +369,23 @@ function endOf(
 /** A number is a version, anything else a time. */
 const UNIT_OF = (expression: string) =>
   `CASE WHEN typeof(${expression}) SIMILAR TO '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*)' THEN 'version' ELSE 'timestamp' END`
+
+async function asOfTime(
+  planner: Database,
+  { time, known }: AsOfCut,
+  params: ParameterValues | undefined,
+  signal: AbortSignal | undefined,
+): Promise<AsOfTime> {
+  const query = readQuery(`SELECT ((${time}\n)::TIMESTAMPTZ)::VARCHAR AS value`)
+  if (checkAllowed(await parseQuery(planner, query.text)).tables.length > 0)
+    throw new DeltaError('SQL_INVALID', 'a time cannot come from a table', { expression: time })
+  const bound = bindParameters(query.parameters, params)
+  const [row] = await planner.rows<{ value: string | null }>(query.text, { params: bound, signal })
+  if (!row?.value) throw new DeltaError('SQL_INVALID', 'the time is NULL', { expression: time })
+  if (known === undefined) return { time: row.value, known }
+  const moment = await momentOf(planner, { unit: 'version', expression: known }, params, signal)
+  return { time: row.value, known: 'version' in moment ? moment.version : undefined }
+}
 
 /** The version or time that a reference asks for; its expression may only be made of constants and parameters. */
 export async function momentOf(

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
+import { readAsOfCall } from './as-of.js'
 import { Cursor } from './cursor.js'
 import { readTableChanges } from './table-changes.js'
 import type { Token } from './tokens.js'
@@ -27,11 +28,22 @@ export interface ChangesRef {
   readonly to: string | undefined
 }
 
+/** A call of `as_of`, cut out of a query. */
+export interface AsOfCut {
+  /** The name that stands in its place. */
+  readonly marker: string
+  readonly name: string
+  /** Expressions, in which parameters are those of the caller. */
+  readonly time: string
+  readonly known: string | undefined
+}
+
 /** A query as DuckDB's parser takes it. */
 export interface QueryText {
   readonly text: string
   readonly travels: readonly TravelRef[]
   readonly changes: readonly ChangesRef[]
+  readonly asOfs: readonly AsOfCut[]
   /** What the caller calls the parameters `$1`, `$2`, … of `text`. */
   readonly parameters: readonly string[]
 }
@@ -46,9 +58,11 @@ export function readQuery(text: string): QueryText {
   const cuts: { readonly start: number; readonly endExclusive: number; readonly replacement: string }[] = []
   const travels: TravelRef[] = []
   const changes: ChangesRef[] = []
+  const asOfs: AsOfCut[] = []
   /** Each parameter's number, by its name. */
   const names = new Map<string, number>()
   const markers = unusedPrefix(text, '__travel_')
+  const asOfMarkers = unusedPrefix(text, '__as_of_')
   const changesMarkers = unusedPrefix(text, '__changes_')
   let positional = 0
   /** The name by which a parameter is bound: every `?` is the next one. */
@@ -56,8 +70,15 @@ export function readQuery(text: string): QueryText {
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token
     const call = readTableChanges(text, tokens, i)
+    const asOf = readAsOfCall(text, tokens, i)
     const travel = isName(token) && !isDot(tokens[i + 1]) ? travelAfter(text, tokens, i) : undefined
-    if (call) {
+    if (asOf) {
+      const marker = `${asOfMarkers}${asOfs.length}`
+      const known = asOf.known === undefined ? undefined : withNames(asOf.known, nameOfParameter)
+      asOfs.push({ marker, name: asOf.view, time: withNames(asOf.time, nameOfParameter), known })
+      cuts.push({ start: token.start, endExclusive: asOf.endExclusive, replacement: ident(marker) })
+      while ((tokens[i + 1]?.start ?? Number.POSITIVE_INFINITY) < asOf.endExclusive) i++
+    } else if (call) {
       const marker = `${changesMarkers}${changes.length}`
       const from = withNames(call.from, nameOfParameter)
       const to = call.to === undefined ? undefined : withNames(call.to, nameOfParameter)
@@ -94,7 +115,7 @@ export function readQuery(text: string): QueryText {
     out += text.slice(at, cut.start) + cut.replacement
     at = cut.endExclusive
   }
-  return { text: out + text.slice(at), travels, changes, parameters: [...names.keys()] }
+  return { text: out + text.slice(at), travels, changes, asOfs, parameters: [...names.keys()] }
 }
 
 /** Names beginning with it are no part of the text. */

@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
-import { type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
+import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
 import { tokenize } from './tokens.js'
 
@@ -16,6 +16,8 @@ export interface TemplateTable {
   readonly travel: TravelRef | undefined
   /** Set where the query asks for what changed in the table. */
   readonly changes: ChangesRef | undefined
+  /** Set where the query asks for a view up to a time. */
+  readonly asOf: AsOfCut | undefined
 }
 
 /** A query that has been parsed and checked, with a stand-in for every table it names. It depends on the text alone. */
@@ -45,16 +47,17 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
   for (const reference of references.tables) {
     const travel = query.travels.find((ref) => ref.marker === reference.name)
     const changes = query.changes.find((ref) => ref.marker === reference.name)
-    const cut = travel ?? changes
-    const schema = plainSchema(cut ? (cut.schema ?? '') : reference.schema)
+    const asOf = query.asOfs.find((ref) => ref.marker === reference.name)
+    const cut = travel ?? changes ?? asOf
+    const schema = plainSchema(cut ? ((travel ?? changes)?.schema ?? '') : reference.schema)
     const name = cut?.name ?? reference.name
     // With a schema it is the table even where a WITH clause has the name.
     const isPlain = reference.schema === ''
     const key = cut ? cut.marker : JSON.stringify([schema, name.toLowerCase(), isPlain])
     const standIn = tables.get(key)?.standIn ?? cut?.marker ?? (isPlain ? name : `${prefix}${tables.size}`)
-    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel, changes })
+    if (!tables.has(key)) tables.set(key, { standIn, name, schema, travel, changes, asOf })
     if (cut || !isPlain) {
-      rename(reference.node, standIn, changes ? 'table_changes' : name)
+      rename(reference.node, standIn, changes ? 'table_changes' : asOf ? 'as_of' : name)
       rewritten = true
     }
   }

@@ -13,6 +13,8 @@ export interface Derivation {
   readonly node: SyntaxNode
   readonly printer: Printer
   readonly session: Session
+  /** The column that says when a row happened. */
+  readonly asOf: readonly string[] | undefined
   readonly isAggregate: (node: SyntaxNode) => boolean
 }
 

@@ -33,6 +33,7 @@ export async function derivePlan(
   database: Database,
   text: string,
   find: (name: string) => Promise<SourceColumns | undefined>,
+  asOf?: string,
 ): Promise<ViewPlan> {
   const template = await readTemplate(database, text)
   checkSteady(template.parameters.length > 0, template.asksForTheTime)
@@ -76,7 +77,7 @@ export async function derivePlan(
     const definition = await printer.query(node)
     const columns = (await session.describe(definition)).map(storedColumn)
     checkColumns(columns)
-    const derivation = { tree, node, printer, session, isAggregate }
+    const derivation = { tree, node, printer, session, isAggregate, asOf: asOf?.split('.') }
     const base = { format: 1, placeholder, definition, columns } as const
     const full = (reason: string): ViewPlan => ({
       ...base,
@@ -116,7 +117,9 @@ async function incremental(
     sources.push({ name, ...(await changeOf(core, place, printer)) })
   }
   const coreText = await printer.query(core)
-  return { ...base, kind: grouped ? 'groups' : 'rows', sources, core: coreText, groups: grouped?.plan }
+  const { asOf } = derivation
+  const event = grouped ? grouped.event : base.columns.find(({ name }) => name.toLowerCase() === asOf?.at(-1)?.toLowerCase())
+  return { ...base, kind: grouped ? 'groups' : 'rows', sources, core: coreText, groups: grouped?.plan, event }
 }
 
 /** What changed rows of a table in a LEFT JOIN match is found by the join's own condition, asked of those rows. */

@@ -9,6 +9,7 @@ export interface Grouped {
   /** `SELECT k0, …, a0, … FROM … WHERE …` */
   readonly core: SyntaxNode
   readonly plan: GroupsPlan
+  readonly event: PlanColumn | undefined
 }
 
 interface Call {
@@ -78,6 +79,7 @@ export async function planGroups(derivation: Derivation, columns: readonly PlanC
   const overOutputs = outputs.map(over)
   const overHaving = having && over(having)
 
+  const event = derivation.asOf && argument(columnRef(...derivation.asOf))
   const core = selectNode(
     [...keys.map((one, at) => ({ ...one, alias: `k${at}` })), ...args.map((one, at) => ({ ...one, alias: `a${at}` }))],
     { ...from, where_clause: node['where_clause'] },
@@ -137,6 +139,7 @@ export async function planGroups(derivation: Derivation, columns: readonly PlanC
   )
   return {
     core,
+    event: event === undefined ? undefined : argumentOf(event),
     plan: {
       keys: keys.map((_, at) => ({
         name: columns[shownKeys[at] ?? -1]?.name ?? free(`${HIDDEN_PREFIX}key_${at}`),

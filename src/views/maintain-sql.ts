@@ -226,13 +226,15 @@ function rowsAfter(plan: ViewPlan, state: string, { plus, minus }: CoreChanges):
   return `SELECT * FROM (${join('ANTI')}) UNION ALL (SELECT * FROM (${join('SEMI')}) EXCEPT ALL SELECT * FROM (${went}))`
 }
 
-function initial(groups: GroupsPlan, core: string): string {
+/** Groups of a core's rows, as keys and states. */
+export function initial(groups: GroupsPlan, core: string): string {
   const keys = groups.keys.map(({ type }, at) => `CAST(k${at} AS ${type}) AS k${at}`)
   const states = groups.states.map(({ init, type }, at) => `CAST(${init} AS ${type}) AS s${at}`)
   return `SELECT ${[...keys, ...states].join(', ')} FROM (${core})${groupBy(groups)}`
 }
 
-function settled(groups: GroupsPlan, rows: string): string {
+/** States as they are kept. */
+export function settled(groups: GroupsPlan, rows: string): string {
   const keys = groups.keys.map((_, at) => `k${at}`)
   const states = groups.states.map(({ settle, type }, at) =>
     settle === undefined ? `s${at}` : `CAST(${settle} AS ${type}) AS s${at}`,

@@ -21,6 +21,8 @@ export interface ViewPlan {
   /** What is linear in the sources: of a view of rows its rows, of groups `k0`, …, and the arguments `a0`, … of aggregates. */
   readonly core: string
   readonly groups?: GroupsPlan | undefined
+  /** When a row happened: a column of the core, of groups by its name there, of rows one of the view's own. */
+  readonly event?: PlanColumn | undefined
 }
 
 export interface PlanSource {
