@@ -45,7 +45,7 @@ describe('time travel', () => {
     "SELECT ts AT TIME ZONE 'UTC' FROM t FOR UPDATE",
     'SELECT * FROM at(1)',
   ])('is not seen in %s', (text) => {
-    expect(readQuery(text)).toEqual({ text, travels: [], changes: [], parameters: [] })
+    expect(readQuery(text)).toEqual({ text, travels: [], changes: [], asOfs: [], parameters: [] })
   })
 
   it.each([
