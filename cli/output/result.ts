@@ -11,6 +11,11 @@ const PIPED_ROWS_MAX = 10_000
 export async function printResult(context: Context, result: QueryResult, format: OutputFormat): Promise<void> {
   const { out } = context
   try {
+    if (format === 'table' && isPlan(result)) {
+      for (const { explain_key: subject, explain_value: said } of await result.rows())
+        await out.write(`${subject}\n${indented(said)}\n`)
+      return
+    }
     const maxRows = out.isTerminal ? TERMINAL_ROWS_MAX : PIPED_ROWS_MAX
     for await (const chunk of result.bytes(format, { maxRows })) {
       context.signal.throwIfAborted()
@@ -23,4 +28,13 @@ export async function printResult(context: Context, result: QueryResult, format:
   } finally {
     await result.close()
   }
+}
+
+/** A plan is a text of many lines about each subject: in cells of a table nobody could read it. */
+function isPlan({ columns }: QueryResult): boolean {
+  return columns.map(({ name }) => name).join() === 'explain_key,explain_value'
+}
+
+function indented(text: unknown): string {
+  return String(text).trimEnd().replace(/^/gm, '  ')
 }

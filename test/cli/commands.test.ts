@@ -61,6 +61,13 @@ describe('the commands on a table', () => {
     expect(commits.map(({ version }) => version)).toEqual([2, 1])
   })
 
+  it('a plan is read line by line, and as JSON by programs', async () => {
+    const plan = "EXPLAIN SELECT url FROM seen WHERE day = DATE '2026-11-02'"
+    expect((await cli.run(['sql', plan])).stdout).toMatch(/^seen \(version 2\)\n {2}files considered: 2, read: 0, skipped: 2.*\n/)
+    const rows = JSON.parse((await cli.run(['sql', plan, '-o', 'json'])).stdout) as { rows?: unknown[] } | unknown[]
+    expect(JSON.stringify(rows)).toContain('"explain_key":"seen (version 2)"')
+  })
+
   it('diff tells what turned a version into another', async () => {
     await cli.run(['sql', "CREATE TABLE fed (id BIGINT) TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"])
     await cli.run(['sql', 'INSERT INTO fed VALUES (1), (2); DELETE FROM fed WHERE id = 1'])
