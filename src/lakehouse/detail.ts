@@ -6,7 +6,7 @@ import type { TableDetail } from './options.js'
 /** What there is to say about a table at a version. */
 export async function tableDetail(name: string, uri: string, snapshot: Snapshot): Promise<TableDetail> {
   const { metadata, protocol } = snapshot
-  const totals = await snapshot.totals()
+  const { files, bytes, rows } = await snapshot.totals()
   return {
     name,
     uri,
@@ -22,7 +22,9 @@ export async function tableDetail(name: string, uri: string, snapshot: Snapshot)
     })),
     partitionColumns: snapshot.partitionColumns,
     properties: metadata.configuration,
-    ...totals,
+    files,
+    bytes,
+    rows,
     minReaderVersion: protocol.minReaderVersion,
     minWriterVersion: protocol.minWriterVersion,
     features: supportedFeatures(protocol),

@@ -67,6 +67,8 @@ export class StreamRunner {
   private async look(): Promise<void> {
     while (!this.stop.signal.aborted) {
       await this.sync().catch(this.onError)
+      // An abort that came meanwhile is not told again.
+      if (this.stop.signal.aborted) return
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, SYNC_MS)
         this.stop.signal.addEventListener(

@@ -92,7 +92,7 @@ describe('RangeCache on a file that is not as the log says', () => {
   it('rejects an object that is cut short between two columns', async () => {
     await open(['i'])
     await store.put(PATH, bytes.subarray(0, 3000))
-    await expect(open(['h'])).rejects.toMatchObject({ code: 'DATA_FILE_DAMAGED', details: { sizeBytes: bytes.length } })
+    await expect(open(['h'])).rejects.toMatchObject({ code: 'DATA_FILE_DAMAGED' })
   })
 
   it.each([

@@ -132,13 +132,11 @@ describe('COPY … FROM', () => {
 })
 
 describe('statements and clauses that nothing carries out', () => {
-  it.each([
-    "CREATE TABLE u (a INT) LOCATION '/x'",
-    'INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1',
-    'OPTIMIZE t FULL',
-    'GENERATE symlink_format_manifest FOR TABLE t',
-  ])('%s is answered with its name, and changes nothing', async (statement) => {
-    await expect(lake.sql(statement)).rejects.toMatchObject({ code: 'STATEMENT_UNSUPPORTED' })
-    expect((await lake.tables()).map(({ name }) => name)).not.toContain('u')
-  })
+  it.each(["CREATE TABLE u (a INT) LOCATION '/x'", 'GENERATE symlink_format_manifest FOR TABLE t'])(
+    '%s is answered with its name, and changes nothing',
+    async (statement) => {
+      await expect(lake.sql(statement)).rejects.toMatchObject({ code: 'STATEMENT_UNSUPPORTED' })
+      expect((await lake.tables()).map(({ name }) => name)).not.toContain('u')
+    },
+  )
 })

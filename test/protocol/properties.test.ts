@@ -52,6 +52,7 @@ describe('table properties', () => {
     const defaults = tableProperties({})
     expect(defaults).toEqual({
       appendOnly: false,
+      isView: false,
       constraints: new Map(),
       isolationLevel: 'WriteSerializable',
       checkpointInterval: 10,

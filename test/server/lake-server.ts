@@ -74,7 +74,13 @@ export async function problemOf(response: Response): Promise<ProblemBody> {
 
 /** A lakehouse that answers every query as a test wants: for what a healthy engine does not do. */
 export function lakeThatAnswers(sql: Lakehouse['sql']): Lakehouse {
-  return { sql } as Partial<Lakehouse> as Lakehouse
+  const idle = { close: async () => undefined } as ReturnType<Lakehouse['maintain']>
+  return {
+    sql,
+    maintain: () => idle,
+    keepViewsFresh: () => idle,
+    streamDefinitions: async () => [],
+  } as Partial<Lakehouse> as Lakehouse
 }
 
 export const NDJSON = { 'content-type': 'application/x-ndjson' }

@@ -13,6 +13,7 @@ function resultOf(bytes: () => AsyncGenerator<Uint8Array, void, undefined>): Que
   return {
     columns: [],
     versions: {},
+    views: [],
     stats,
     rowCount: 1,
     elapsedMs: 1,

@@ -23,6 +23,7 @@ describe('/openapi.json', () => {
     '/metrics': ['get'],
     '/openapi.json': ['get'],
     '/readyz': ['get'],
+    '/v1/maintenance': ['get'],
     '/v1/queries': ['get'],
     '/v1/queries/{id}': ['delete', 'get'],
     '/v1/queries/{id}/result': ['get'],

@@ -70,7 +70,7 @@ function describeAccess(server: S3TestServer): void {
   })
 
   it('says STORE_UNAVAILABLE when nobody listens', async () => {
-    const store = () => storeOn(server, { endpoint: 'http://127.0.0.1:9' })
+    const store = () => storeOn(server, { endpoint: 'http://127.0.0.1:9', retryForMs: 1_000 })
     expect(await failure(store(), put)).toMatchObject({ code: 'STORE_UNAVAILABLE', details: { reason: 'ECONNREFUSED' } })
     expect(await failure(store(), async (s) => await s.get('x'))).toMatchObject({ code: 'STORE_UNAVAILABLE' })
   })
