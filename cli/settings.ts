@@ -3,7 +3,9 @@ import { parseSize } from '../src/index.js'
 import { UsageError } from './errors.js'
 
 /** What results look like on stdout. */
-export const OUTPUT_FORMATS = ['table', 'json', 'ndjson', 'csv', 'markdown'] as const
+export const SHOWN_FORMATS = ['table', 'json', 'ndjson', 'csv', 'markdown'] as const
+/** The last two are the answers of queries, into a file or a pipe. */
+export const OUTPUT_FORMATS = [...SHOWN_FORMATS, 'arrow', 'parquet'] as const
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number]
 
 /** One row of the table: it yields a flag, a variable of the environment, a key of the config file and a line of help. */

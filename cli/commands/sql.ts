@@ -6,6 +6,7 @@ import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
 import type { ExitCode } from '../exit.js'
 import { humanElapsed } from '../output/human.js'
+import { patient } from '../output/progress-bar.js'
 import { printResult } from '../output/result.js'
 import { historyFile } from '../shell/history-file.js'
 import { runShell } from '../shell/shell.js'
@@ -13,6 +14,7 @@ import { saysSomething, splitStatements } from '../statements.js'
 
 interface SqlFlags {
   readonly file?: string
+  readonly explain?: boolean
   readonly stale?: boolean
 }
 
@@ -22,21 +24,25 @@ export function sqlCommand(run: Run): Command {
     .argument('[query]', 'statements, separated by ";"; - reads them from stdin')
     .option('-f, --file <file>', 'read the statements from a file')
     .option('--stale', 'answer from the stored state of views, however old')
+    .option('--explain', 'show what queries read and skip, and by what, instead of running them')
     .addHelpText(
       'after',
       '\nExample:\n  $ deltaic sql "SELECT url, count(*) AS views FROM page_views GROUP BY url ORDER BY views DESC LIMIT 5"' +
         '\n  $ deltaic sql "SELECT count(*) FROM page_views VERSION AS OF 12" -o json' +
-        '\n  $ deltaic sql -f report.sql -o csv > report.csv',
+        '\n  $ deltaic sql -f report.sql -o csv > report.csv' +
+        '\n  $ deltaic sql --explain "SELECT * FROM page_views WHERE day = DATE \'2026-11-01\'"',
     )
     .action(run(async (context, query: string | undefined, flags: SqlFlags) => await sql(context, query, flags)))
 }
 
-async function sql(context: Context, query: string | undefined, { file, stale }: SqlFlags): Promise<ExitCode | undefined> {
+async function sql(context: Context, query: string | undefined, flags: SqlFlags): Promise<ExitCode | undefined> {
+  const { file, explain } = flags
   if (query !== undefined && file !== undefined) throw new UsageError('a query and --file are one too many')
   const text = await statementsFrom(context, query, file)
   await context.withLake(async (lake) => {
-    if (text === undefined) await startShell(context, lake)
-    else await runAll(context, lake, text, stale)
+    if (text !== undefined) await runAll(context, lake, text, flags)
+    else if (explain) throw new UsageError('--explain needs a query', 'deltaic sql --explain "SELECT 1"')
+    else await startShell(context, lake)
   })
   return undefined
 }
@@ -62,16 +68,23 @@ async function readScript(file: string): Promise<string> {
 }
 
 /** Runs the statements in order, each one's result printed before the next begins. */
-async function runAll(context: Context, lake: Lakehouse, text: string, stale: boolean | undefined): Promise<void> {
+async function runAll(context: Context, lake: Lakehouse, text: string, { explain, stale }: SqlFlags): Promise<void> {
   const { statements, rest } = splitStatements(text)
   const all = saysSomething(rest) ? [...statements, rest] : statements
   if (all.length === 0) throw new UsageError('there is no statement to run', 'deltaic sql "SELECT 1"')
   let before = ''
   for (const statement of all) {
     // Blanks stand for what ran before, so that a mistake is reported on the line where it is.
-    const result = await lake.sql(before + statement, { signal: context.signal, stale: stale ? 'ok' : undefined })
-    for (const { name, stale: isStale, ageMs } of result.views) if (isStale) context.note(`${name} is ${humanElapsed(ageMs)} old`)
-    await printResult(context, result, context.settings.output)
+    const bar = patient(context.progress())
+    try {
+      const asked = `${before}${explain ? 'EXPLAIN ' : ''}${statement}`
+      const result = await lake.sql(asked, { signal: context.signal, stale: stale ? 'ok' : undefined, onProgress: bar.show })
+      for (const { name, stale: isStale, ageMs } of result.views)
+        if (isStale) context.note(`${name} is ${humanElapsed(ageMs)} old`)
+      await printResult(context, result, context.settings.output, bar)
+    } finally {
+      bar.end()
+    }
     before += `${statement.replace(/[^\n]/g, ' ')} `
   }
 }
@@ -85,6 +98,7 @@ async function startShell(context: Context, lake: Lakehouse): Promise<void> {
     format: context.settings.output,
     history: historyFile(context.settings.historyFile),
     signal: context.signal,
-    print: async (result, format) => await printResult(context, result, format),
+    progress: () => patient(context.progress()),
+    print: async (result, format, bar) => await printResult(context, result, format, bar),
   })
 }

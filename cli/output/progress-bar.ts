@@ -11,6 +11,17 @@ export interface ProgressBar {
 
 export const noProgress: ProgressBar = { show: () => {}, end: () => {} }
 
+/** Says nothing of what is over in a second. */
+export function patient(bar: ProgressBar): ProgressBar {
+  const startedAtMs = performance.now()
+  return {
+    show: (progress) => {
+      if (performance.now() - startedAtMs >= 1000) bar.show(progress)
+    },
+    end: bar.end,
+  }
+}
+
 export function progressBar(stream: NodeJS.WriteStream): ProgressBar {
   const format = (amount: number, unit: Progress['unit']) =>
     unit === 'bytes' ? humanBytes(amount) : `${humanCount(amount)} ${unit}`

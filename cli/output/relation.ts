@@ -1,4 +1,5 @@
 import Table from 'cli-table3'
+import { UsageError } from '../errors.js'
 import type { OutputFormat } from '../settings.js'
 
 /** What a cell may hold; absent values print as nothing, or as null in JSON. */
@@ -33,6 +34,9 @@ export function formatRelation<Row>(columns: readonly Column<Row>[], rows: reado
       return markdown(columns, rows.map(shown))
     case 'table':
       return boxed(columns, rows.map(shown))
+    case 'arrow':
+    case 'parquet':
+      throw new UsageError(`--output ${format} is for the answers of queries`, 'deltaic sql, at, diff and export have them')
   }
 }
 

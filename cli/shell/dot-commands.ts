@@ -1,6 +1,5 @@
-import type { Lakehouse } from '../../src/index.js'
 import { quoteName } from '../arguments.js'
-import { OUTPUT_FORMATS, type OutputFormat } from '../settings.js'
+import { type OutputFormat, SHOWN_FORMATS } from '../settings.js'
 
 /** What a line that is not SQL asks for. */
 export type ShellRequest =
@@ -9,16 +8,18 @@ export type ShellRequest =
   | { readonly kind: 'run'; readonly statement: string }
   | { readonly kind: 'format'; readonly format: OutputFormat }
 
-export const DOT_COMMANDS = ['.tables', '.describe', '.history', '.mode', '.help', '.quit'] as const
+export const DOT_COMMANDS = ['.tables', '.describe', '.detail', '.history', '.views', '.mode', '.help', '.quit'] as const
 
 const HELP = `Statements end with ";" and may take several lines. The dialect is DuckDB's, with Delta's own statements.
   .tables  \\d            the tables
   .describe T  \\d T      columns of a table
+  .detail T  \\d+ T        its version, files, bytes and properties
   .history T             versions of a table
-  .mode FORMAT           ${OUTPUT_FORMATS.join(', ')}
+  .views  \\dv            the materialized views
+  .mode FORMAT           ${SHOWN_FORMATS.join(', ')}
   .help  \\?              this
   .quit  \\q  Ctrl-D      leave
-Ctrl-C stops a running statement, or clears what is typed.
+Tab completes tables and columns. Ctrl-C stops a running statement, or clears what is typed.
 `
 
 /** Reads a line that begins with `.` or `\`; `undefined` for any other. */
@@ -47,6 +48,12 @@ export function readDotCommand(line: string): ShellRequest | undefined {
     case '.describe':
     case '.schema':
       return onTable('DESCRIBE')
+    case '.detail':
+    case '\\d+':
+      return onTable('DESCRIBE DETAIL')
+    case '.views':
+    case '\\dv':
+      return { kind: 'run', statement: 'SHOW VIEWS' }
     case '.history':
       return onTable('DESCRIBE HISTORY')
     case '.mode':
@@ -57,14 +64,6 @@ export function readDotCommand(line: string): ShellRequest | undefined {
 }
 
 function readFormat(word: string | undefined): ShellRequest {
-  const format = OUTPUT_FORMATS.find((name) => name === word)
-  return format === undefined ? { kind: 'say', text: `.mode takes ${OUTPUT_FORMATS.join(', ')}\n` } : { kind: 'format', format }
-}
-
-/** Completes names of commands and tables. */
-export async function complete(lake: Lakehouse, line: string): Promise<[string[], string]> {
-  const word = /[\w.\\]*$/.exec(line)?.[0] ?? ''
-  if (word === '') return [[], word]
-  const tables = (await lake.tables()).map(({ name }) => name)
-  return [[...(line.startsWith('.') ? DOT_COMMANDS : []), ...tables].filter((name) => name.startsWith(word)), word]
+  const format = SHOWN_FORMATS.find((name) => name === word)
+  return format === undefined ? { kind: 'say', text: `.mode takes ${SHOWN_FORMATS.join(', ')}\n` } : { kind: 'format', format }
 }

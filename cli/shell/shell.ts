@@ -4,9 +4,11 @@ import { DELTAIC_VERSION, type Lakehouse, type QueryResult } from '../../src/ind
 import { failureOf, formatFailure } from '../exit.js'
 import { Interrupted } from '../interrupt.js'
 import { PipeClosed } from '../output/pipe.js'
+import type { ProgressBar } from '../output/progress-bar.js'
 import type { OutputFormat } from '../settings.js'
 import { saysSomething, splitStatements } from '../statements.js'
-import { complete, readDotCommand } from './dot-commands.js'
+import { complete } from './completion.js'
+import { readDotCommand } from './dot-commands.js'
 import { HISTORY_LINES_MAX, type HistoryFile } from './history-file.js'
 
 export interface ShellOptions {
@@ -18,8 +20,10 @@ export interface ShellOptions {
   readonly history: HistoryFile
   /** Ends the session. */
   readonly signal: AbortSignal
-  /** Prints a result and closes it. */
-  readonly print: (result: QueryResult, format: OutputFormat) => Promise<void>
+  /** For a statement that takes long. */
+  readonly progress: () => ProgressBar
+  /** Prints a result and closes it; the bar goes before it. */
+  readonly print: (result: QueryResult, format: OutputFormat, bar: ProgressBar) => Promise<void>
 }
 
 const PROMPT = 'deltaic> '
@@ -54,7 +58,7 @@ class Shell {
       historySize: HISTORY_LINES_MAX,
       removeHistoryDuplicates: true,
       completer: (line: string, answer: (error: null, found: [string[], string]) => void) => {
-        complete(lake, line).then(
+        complete(lake, this.typed, line).then(
           (found) => answer(null, found),
           () => answer(null, [[], line]),
         )
@@ -121,17 +125,20 @@ class Shell {
   }
 
   private async execute(statement: string): Promise<'done' | 'failed'> {
-    const { lake, print } = this.options
+    const { lake, print, progress } = this.options
     const running = new AbortController()
     this.running = running
+    const bar = progress()
     try {
-      await print(await lake.sql(statement, { signal: running.signal }), this.format)
+      await print(await lake.sql(statement, { signal: running.signal, onProgress: bar.show }), this.format, bar)
       return 'done'
     } catch (error) {
+      bar.end()
       if (error instanceof PipeClosed) throw error
       this.say(running.signal.aborted ? 'interrupted\n' : formatFailure(failureOf(error), false))
       return 'failed'
     } finally {
+      bar.end()
       this.running = undefined
     }
   }

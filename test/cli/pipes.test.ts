@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { tableFromIPC } from 'apache-arrow'
 import { describe, expect, it } from 'vitest'
 import { useCli } from './cli.js'
 
@@ -19,6 +20,26 @@ describe('pipes', () => {
     const running = cli.start(['sql', MANY, '-o', format])
     running.process.stdout.once('data', () => running.process.stdout.destroy())
     expect(await running.ended).toMatchObject({ code: 0, stderr: expect.not.stringContaining('error') })
+  })
+
+  it('carries Arrow and Parquet', async () => {
+    const arrow = cli.start(['sql', MANY, '-o', 'arrow'])
+    const chunks: Buffer[] = []
+    arrow.process.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
+    expect(await arrow.ended).toMatchObject({ code: 0, stderr: '' })
+    expect(tableFromIPC(Buffer.concat(chunks)).numRows).toBe(ROWS)
+    const parquet = await cli.run(['sql', 'SELECT 1 AS n', '-o', 'parquet'])
+    expect([parquet.code, parquet.stdout.slice(0, 4)]).toEqual([0, 'PAR1'])
+    expect(await cli.run(['tables', '-o', 'arrow'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('answers of queries'),
+    })
+  })
+
+  it('explains instead of running', async () => {
+    const { code, stdout } = await cli.run(['sql', '--explain', MANY, '-o', 'csv'])
+    expect([code, stdout.split('\n')[0]]).toEqual([0, 'explain_key,explain_value'])
+    expect(stdout).not.toContain('row number 1\n')
   })
 
   it('prints a table into a pipe as well, and says where it is cut', async () => {

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { noProgress } from '../../cli/output/progress-bar.js'
+import { complete } from '../../cli/shell/completion.js'
 import { readDotCommand } from '../../cli/shell/dot-commands.js'
 import { historyFile } from '../../cli/shell/history-file.js'
 import { runShell } from '../../cli/shell/shell.js'
@@ -41,6 +43,7 @@ function open(history = historyFile('')) {
     format: 'csv',
     history,
     signal: stop.signal,
+    progress: () => noProgress,
     print: async (result, format) => {
       try {
         for await (const chunk of result.bytes(format)) output.write(chunk)
@@ -151,6 +154,28 @@ describe('the shell', () => {
   })
 })
 
+describe('completion', () => {
+  beforeAll(async () => {
+    await lake.sql('CREATE TABLE page_views (url STRING, user_id BIGINT); CREATE TABLE people (uid INT, age INT)')
+  })
+
+  it.each([
+    ['', '.d', ['.describe', '.detail']],
+    ['', '\\d peo', ['people']],
+    ['', '.describe p', ['page_views', 'people']],
+    ['', 'SELECT * FROM p', ['page_views', 'people']],
+    ['', 'SELECT u', ['uid', 'url', 'user_id']],
+    ['', 'SELECT * FROM people WHERE u', ['uid']],
+    ['SELECT *\nFROM page_views\n', 'WHERE US', ['user_id']],
+    ['', 'SELECT * FROM page_views v, people p WHERE v.u', ['v.url', 'v.user_id']],
+    ['', 'SELECT * FROM people WHERE people.a', ['people.age']],
+    ['', 'SELECT * FROM people WHERE x.', []],
+    ['', 'SELECT ', []],
+  ])('of %j and %j is %j', async (typed, line, names) => {
+    expect((await complete(lake, typed, line))[0].toSorted()).toEqual(names)
+  })
+})
+
 describe('historyFile', () => {
   it('is empty where nothing can be read, and works where nothing can be written', async () => {
     await writeFile(join(folder, 'file'), '')
@@ -169,6 +194,9 @@ describe('readDotCommand', () => {
     ['.history t;', { kind: 'run', statement: 'DESCRIBE HISTORY "t"' }],
     ['.describe', { kind: 'say', text: '.describe needs the name of a table\n' }],
     ['.mode csv', { kind: 'format', format: 'csv' }],
+    ['.mode parquet', { kind: 'say', text: '.mode takes table, json, ndjson, csv, markdown\n' }],
+    ['\\d+ t', { kind: 'run', statement: 'DESCRIBE DETAIL "t"' }],
+    ['\\dv', { kind: 'run', statement: 'SHOW VIEWS' }],
     ['\\q', { kind: 'quit' }],
   ])('reads %s', (line, request) => {
     expect(readDotCommand(line)).toEqual(request)
