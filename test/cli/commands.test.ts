@@ -238,7 +238,9 @@ describe('the commands on views', () => {
     await cli.run(['sql', `INSERT INTO hits VALUES ('/a'), ('/b')`])
     const stale = await cli.run(['sql', 'SELECT n FROM per_url', '--stale', '-o', 'csv'])
     expect(stale).toMatchObject({ stdout: 'n\n1\n', stderr: expect.stringContaining('per_url is ') })
-    expect(JSON.parse((await cli.run(['views', '-o', 'json'])).stdout)).toMatchObject([{ name: 'per_url', state: 'hits 1/2' }])
+    expect(JSON.parse((await cli.run(['views', '-o', 'json'])).stdout)).toContainEqual(
+      expect.objectContaining({ name: 'per_url', state: 'hits 1/2' }),
+    )
     expect(await cli.run(['refresh', 'per_url'])).toMatchObject({ code: 0, stdout: expect.stringContaining('2 rows in, 1 out') })
     expect((await cli.run(['refresh', 'per_url'])).stdout).toContain('is up to its sources')
     expect((await cli.run(['rebuild', 'per_url', '-o', 'json'])).stdout).toContain('"rowsAdded":2')

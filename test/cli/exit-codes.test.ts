@@ -57,7 +57,7 @@ describe('exit codes and errors', () => {
 
   it('has an example in the help of each command', () => {
     const commands = buildProgram(() => async () => {}).commands
-    expect(commands.map((command) => command.name())).toHaveLength(19)
+    expect(commands.map((command) => command.name())).toHaveLength(26)
     for (const command of commands) {
       let help = ''
       command.configureOutput({

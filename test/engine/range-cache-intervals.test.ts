@@ -97,7 +97,7 @@ describe('planRequests', () => {
     const requests = (gapShareMax: number) =>
       planRequests(wanted, new IntervalSet(), { gapBytesMax: 100, gapShareMax, requestBytesMax: 1000 })
     expect(requests(0)).toEqual(wanted)
-    expect(requests(0.13)).toEqual([piece(0), piece(13), { start: 28, endExclusive: 50 }])
+    expect(requests(0.1)).toEqual([piece(0), piece(13), { start: 28, endExclusive: 50 }])
     expect(requests(1)).toEqual([{ start: 0, endExclusive: 50 }])
   })
 

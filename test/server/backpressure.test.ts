@@ -14,6 +14,7 @@ describe('a large answer to a slow reader', () => {
     const result: Partial<QueryResult> = {
       columns: [],
       versions: {},
+      views: [],
       bytes: async function* () {
         for (let left = 10 * 2 ** 30; left > 0; left -= CHUNK.length) {
           made += CHUNK.length
