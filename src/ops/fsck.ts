@@ -78,11 +78,15 @@ export async function fsck(table: DeltaTable, source: FileSource, request: FsckR
 async function logProblems(table: DeltaTable, snapshot: Snapshot, options: StoreOptions): Promise<FsckProblem[]> {
   const problems: FsckProblem[] = []
   const events = (event: DeltaicEvent) => {
-    if (event.type === 'degraded')
+    if (event.type === 'degraded' && !isMismatch(event.error))
       problems.push({ check: 'checkpoint', file: '_delta_log', detail: `${event.what}: ${(event.error as Error).message}` })
   }
-  const log = await TableLog.load({ ...table.deps, events }, snapshot.version, options)
-  await log.close()
+  try {
+    const log = await TableLog.load({ ...table.deps, events }, snapshot.version, options)
+    await log.close()
+  } catch (error) {
+    if (!isMismatch(error)) throw error
+  }
   const path = logFilePath({ kind: 'checksum', version: snapshot.version })
   const bytes = await table.deps.store.get(path, options)
   if (!bytes) return problems
@@ -99,6 +103,11 @@ async function logProblems(table: DeltaTable, snapshot: Snapshot, options: Store
     problems.push({ check: 'checksum', file: path, detail: (error as Error).message })
   }
   return problems
+}
+
+/** What does not add up is told once, with both counts. */
+function isMismatch(error: unknown): boolean {
+  return isDeltaError(error) && error.code === 'CHECKSUM_MISMATCH'
 }
 
 /** Partition values and statistics that cannot be read. */

@@ -130,17 +130,27 @@ function hasInt96({ isInt96, children }: ParquetField): boolean {
 
 /** Whether statistics prove that no value is old. */
 function isModern(stats: string | undefined, paths: readonly { readonly path: readonly string[] }[]): boolean {
-  if (stats === undefined) return false
-  const { numRecords, minValues, nullCount } = JSON.parse(stats) as {
-    readonly numRecords?: number
-    readonly minValues?: unknown
-    readonly nullCount?: unknown
-  }
+  const { numRecords, minValues, nullCount } = parsed(stats)
   return paths.every(({ path }) => {
     const least = at(minValues, path)
     if (typeof least === 'string') return /^\d{4}-/.test(least) && least >= MODERN
     return numRecords !== undefined && at(nullCount, path) === numRecords
   })
+}
+
+interface LooseStats {
+  readonly numRecords?: number
+  readonly minValues?: unknown
+  readonly nullCount?: unknown
+}
+
+/** Statistics that nobody can read prove nothing. */
+function parsed(stats: string | undefined): LooseStats {
+  try {
+    return (JSON.parse(stats ?? '{}') ?? {}) as LooseStats
+  } catch {
+    return {}
+  }
 }
 
 function at(tree: unknown, path: readonly string[]): unknown {

@@ -31,7 +31,7 @@ describe('resolveSettings', () => {
   it.each([
     [{ DELTAIC_PORT: '80a' }, 'DELTAIC_PORT is no whole number from 0 to 65535: 80a'],
     [{ DELTAIC_PORT: '65536' }, 'DELTAIC_PORT is no whole number from 0 to 65535: 65536'],
-    [{ DELTAIC_OUTPUT: 'xml' }, 'DELTAIC_OUTPUT is none of table, json, ndjson, csv, markdown: xml'],
+    [{ DELTAIC_OUTPUT: 'xml' }, 'DELTAIC_OUTPUT is none of table, json, ndjson, csv, markdown, arrow, parquet: xml'],
     [{ DELTAIC_QUIET: 'maybe' }, 'DELTAIC_QUIET is neither true nor false: maybe'],
     [{ DELTAIC_S3_ENDPOINT: 'localhost' }, 'DELTAIC_S3_ENDPOINT is no http or https URL: localhost'],
     [{ DELTAIC_MEMORY_LIMIT: 'much' }, 'DELTAIC_MEMORY_LIMIT is no size: much'],

@@ -82,9 +82,12 @@ describe('fsck', () => {
 
   it('reports a checkpoint that is damaged and a checksum that disagrees', async () => {
     const { folder } = await madeTable()
+    const known = world.table(folder)
+    await known.snapshot()
     await folder.put('_delta_log/00000000000000000001.checkpoint.parquet', Buffer.from('nothing'))
     await folder.put('_delta_log/00000000000000000002.crc', Buffer.from('{"numFiles":7,"tableSizeBytes":1}'))
-    const { problems } = await fsck(world.table(folder), world.source)
+    const { problems } = await fsck(known, world.source)
     expect(problems.map(({ check }) => check)).toEqual(['checkpoint', 'checksum'])
+    await expect(world.table(folder).snapshot()).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })
   })
 })
