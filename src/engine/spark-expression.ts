@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { type DataType, findField, isStruct, type StructField } from '../protocol/schema.js'
+import { COMPARISONS } from './comparisons.js'
 import type { Connection } from './database.js'
 import { isDecimal, isNumeric, isText, isTime, isWhole, SPARK_FUNCTIONS, type TypedSql, wider } from './spark-functions.js'
 import { sparkTextInDuckdb } from './spark-text.js'
@@ -128,17 +129,6 @@ interface ConstantValue {
 interface CastType {
   readonly id: string
   readonly type_info: { readonly width?: number; readonly scale?: number; readonly name?: string } | null
-}
-
-const COMPARISONS: Readonly<Record<string, string>> = {
-  COMPARE_EQUAL: '=',
-  COMPARE_NOTEQUAL: '<>',
-  COMPARE_LESSTHAN: '<',
-  COMPARE_LESSTHANOREQUALTO: '<=',
-  COMPARE_GREATERTHAN: '>',
-  COMPARE_GREATERTHANOREQUALTO: '>=',
-  COMPARE_DISTINCT_FROM: 'IS DISTINCT FROM',
-  COMPARE_NOT_DISTINCT_FROM: 'IS NOT DISTINCT FROM',
 }
 
 const CAST_TYPES: Readonly<Record<string, string>> = {

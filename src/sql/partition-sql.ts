@@ -1,3 +1,4 @@
+import { COMPARISONS } from '../engine/comparisons.js'
 import { literal } from '../engine/sql-text.js'
 import { physicalName } from '../protocol/column-mapping.js'
 import { constantOf } from './constants.js'
@@ -23,16 +24,6 @@ const TYPES = new Set([
   'TIMESTAMP',
   'TIMESTAMP WITH TIME ZONE',
 ])
-const OPERATORS: Readonly<Record<string, string>> = {
-  COMPARE_EQUAL: '=',
-  COMPARE_NOTEQUAL: '<>',
-  COMPARE_LESSTHAN: '<',
-  COMPARE_LESSTHANOREQUALTO: '<=',
-  COMPARE_GREATERTHAN: '>',
-  COMPARE_GREATERTHANOREQUALTO: '>=',
-  COMPARE_DISTINCT_FROM: 'IS DISTINCT FROM',
-  COMPARE_NOT_DISTINCT_FROM: 'IS NOT DISTINCT FROM',
-}
 
 /**
  * A predicate about partition columns alone, worked out for the values of a file: false where it holds for no row, as all
@@ -79,7 +70,7 @@ export function onPartitions(predicate: SyntaxNode, columns: PrunableColumns): s
       }
       case 'COMPARISON': {
         const sides = all([node['left'], node['right']] as SyntaxNode[])
-        return sides && OPERATORS[type] ? `(${sides.join(` ${OPERATORS[type]} `)})` : undefined
+        return sides && COMPARISONS[type] ? `(${sides.join(` ${COMPARISONS[type]} `)})` : undefined
       }
       case 'BETWEEN': {
         const [input, lower, upper] = all([node['input'], node['lower'], node['upper']] as SyntaxNode[]) ?? []
