@@ -18,9 +18,9 @@ export interface AsOfCall {
 export function readAsOfCall(text: string, tokens: readonly Token[], at: number): AsOfCall | undefined {
   const token = tokens[at]
   const before = tokens[at - 1]
-  const isCall = token?.kind === 'word' && token.value === 'as_of' && before?.value !== '.'
-  const cursor = new Cursor(text, tokens.slice(at + 1))
-  if (!isCall || !cursor.accept('(')) return undefined
+  if (token?.kind !== 'word' || token.value !== 'as_of' || before?.value === '.') return undefined
+  const cursor = new Cursor(text, tokens, [], at + 1)
+  if (!cursor.accept('(')) return undefined
   const view = cursor.string('the name of a view in quotes')
   cursor.expect(',')
   const time = cursor.textUntil('a time', () => cursor.isAt(','))

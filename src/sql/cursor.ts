@@ -154,12 +154,18 @@ export class Cursor {
   }
 }
 
-/** The line of the text with a mark below the position, as DuckDB shows it. */
+/** How much of a line is shown on either side of a mark. */
+const SHOWN = 80
+
+/** The line of the text with a mark below the position, as DuckDB shows it; of a long line the part around the mark. */
 export function mark(text: string, position: number, found: string | undefined): string {
   const start = text.lastIndexOf('\n', position - 1) + 1
-  const end = text.indexOf('\n', position)
-  const line = text.slice(start, end < 0 ? undefined : end)
+  const newline = text.indexOf('\n', position)
+  const end = newline < 0 ? text.length : newline
+  const from = Math.max(start, position - SHOWN)
+  const to = Math.min(end, position + SHOWN)
   const number = text.slice(0, start).split('\n').length
-  const head = `LINE ${number}: `
-  return `${found === undefined ? ' at the end' : ` at or near "${found}"`}\n\n${head}${line}\n${' '.repeat(head.length + position - start)}^`
+  const head = `LINE ${number}: ${from > start ? '…' : ''}`
+  const line = `${head}${text.slice(from, to)}${to < end ? '…' : ''}`
+  return `${found === undefined ? ' at the end' : ` at or near "${found}"`}\n\n${line}\n${' '.repeat(head.length + position - from)}^`
 }

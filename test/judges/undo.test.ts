@@ -9,6 +9,7 @@ import { peers, sharedSpark } from '../support/peers.js'
 import { rowsOf } from '../support/world.js'
 import { done } from './engines.js'
 
+const TIMEOUT = { timeout: 120_000 }
 const folder = mkdtempSync(join(tmpdir(), 'deltaic-undone-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -16,7 +17,7 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'undo beside Spark
   const spark = sharedSpark(join(folder, 'spark'))
   const sql = async (text: string) => done(await (await spark()).run({ sql: text }))['rows'] as Record<string, unknown>[]
 
-  it('takes back what Spark appended and moved, and Spark reads what is left', async () => {
+  it('takes back what Spark appended and moved, and Spark reads what is left', TIMEOUT, async () => {
     await using lake = await openLakehouse(join(folder, 'lake'), { threads: 2, memoryLimitBytes: 2 ** 29 })
     const properties = "TBLPROPERTIES ('delta.enableRowTracking' = 'true', 'delta.enableDeletionVectors' = 'true')"
     await lake.sql(`CREATE TABLE t (n BIGINT, v VARCHAR) ${properties}`)
@@ -38,7 +39,7 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'undo beside Spark
     expect(back.slice(0, 20).map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, id) => id))
   })
 
-  it('gives ids to the rows of a table that is there, and Spark goes on giving them', async () => {
+  it('gives ids to the rows of a table that is there, and Spark goes on giving them', TIMEOUT, async () => {
     await using lake = await openLakehouse(join(folder, 'later'), { threads: 2, memoryLimitBytes: 2 ** 29 })
     await lake.sql('CREATE TABLE t (n BIGINT)')
     for (const at of [0, 5]) await lake.sql(`INSERT INTO t SELECT i FROM range(${at}, ${at + 5}) r(i)`)
