@@ -33,6 +33,7 @@ import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, StorageUse
 import type { PinnedTable } from './query-runner.js'
 import { Refresher } from './refresher.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
+import { renameTable } from './rename-table.js'
 import type { QueryResult } from './result.js'
 import { SpoolRoom } from './spool-room.js'
 import { runStatement } from './statements.js'
@@ -275,6 +276,28 @@ export class Lakehouse {
     await this.store.delete(log)
     await this.store.delete(paths.filter((path) => !log.includes(path)))
     return true
+  }
+
+  /**
+   * Gives a table another name: its folder, in one action. Handles of the old name are closed; other processes that were about to
+   * commit to it get `TABLE_NOT_FOUND`.
+   *
+   * @throws {DeltaError} `TABLE_NOT_FOUND`, `TABLE_EXISTS`, `NAME_INVALID`; `VIEW_READ_ONLY` for a view; `SCHEMA_CHANGE_REFUSED`
+   * for a table that views read or streams write; `STATEMENT_UNSUPPORTED` on a store that renames objects one by one.
+   */
+  async renameTable(name: string, to: string, options: StoreOptions = {}): Promise<void> {
+    this.checkOpen()
+    const hold = async () => {
+      await this.opened.get(name)?.table.close()
+      this.opened.delete(name)
+      this.handedOut.delete(name)
+    }
+    await renameTable(
+      { store: this.store, catalog: this, host: this.host, registry: this.registry, release: hold },
+      name,
+      to,
+      options,
+    )
   }
 
   /** The materialized views, by name; those `over` a table, directly or through other views, in the order of a refresh. */

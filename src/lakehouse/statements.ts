@@ -46,6 +46,7 @@ export interface Catalog {
     optimize(options: OptimizeOptions): Promise<OptimizeResult>
   }
   dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
+  renameTable(name: string, to: string, options: StoreOptions): Promise<void>
   convert(location: string, options: ConvertOptions): Promise<ConvertTableResult>
   deltaOf(name: string): DeltaTable
   /** Makes sure that tables here are safe to commit to. */
@@ -197,13 +198,13 @@ export async function runStatement(
     case 'alterTable': {
       const { change } = statement
       const table = await existing(host, statement.table)
-      if (change.kind === 'rename')
-        throw new DeltaError(
-          'STATEMENT_UNSUPPORTED',
-          'a table is its folder, and keeps its name',
-          {},
-          { hint: 'CREATE TABLE … AS SELECT * FROM … makes one of another name' },
-        )
+      if (change.kind === 'rename') {
+        const [from, to] = [nameIn(statement.table), nameIn(change.to)]
+        if (from === undefined || to === undefined)
+          throw new DeltaError('STATEMENT_UNSUPPORTED', 'a table is renamed by its name, not by location')
+        await catalog.renameTable(await canonical(catalog, from), to, { signal })
+        return one(host, { renamed: ['BOOLEAN', true] })
+      }
       return one(host, { version: ['BIGINT', await alter(host, table, change, { signal })] })
     }
     case 'dropTable': {

@@ -72,10 +72,9 @@ export async function runViewStatement(
 }
 
 /** @throws {DeltaError} `VIEW_READ_ONLY` for a view, which is dropped as one. */
-export async function checkNoView(host: TableHost, name: string): Promise<void> {
+export async function checkNoView(host: TableHost, name: string, hint = 'write DROP MATERIALIZED VIEW'): Promise<void> {
   const pinned = await host.pin({ schema: '', name }, undefined)
-  if (pinned?.snapshot.properties.isView)
-    throw new DeltaError('VIEW_READ_ONLY', 'this is a view', { view: name }, { hint: 'write DROP MATERIALIZED VIEW' })
+  if (pinned?.snapshot.properties.isView) throw new DeltaError('VIEW_READ_ONLY', 'this is a view', { view: name }, { hint })
 }
 
 /** The name that is there, whatever the letter case. */

@@ -131,7 +131,7 @@ async function copyTo(deps: LogDependencies, path: string, selects: readonly str
       `COPY (${selects.join(' UNION ALL BY NAME ')}) TO ${literal(file)} (FORMAT parquet, COMPRESSION snappy, RETURN_STATS)`,
     )
     const sum = await sumOfFile(file)
-    await deps.store.putFile(path, file)
+    await deps.store.putFile(path, file, { folderMustExist: !path.startsWith(SIDECAR_FOLDER) })
     return { rows: Number(copied?.count ?? 0), bytes: Number(copied?.file_size_bytes ?? 0), sum }
   } finally {
     await deps.spool.remove(file)

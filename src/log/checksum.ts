@@ -132,8 +132,9 @@ export class ChecksumWriter {
   private async write(state: ChecksumState): Promise<void> {
     const body = formatChecksum(state)
     // Readers pass over a checksum that is cut short, so none is worth waiting for the disk.
-    if (body)
-      await this.deps.store.putIfAbsent(logFilePath({ kind: 'checksum', version: state.version }), body, { durable: false })
+    if (!body) return
+    const path = logFilePath({ kind: 'checksum', version: state.version })
+    await this.deps.store.putIfAbsent(path, body, { durable: false, folderMustExist: true })
   }
 
   private report(error: unknown): void {

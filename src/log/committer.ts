@@ -26,7 +26,7 @@ export interface CommitterOptions {
  *
  * An abort is honoured only before the first put: afterwards the outcome must be known.
  *
- * @throws {DeltaError} `COMMIT_OUTCOME_UNKNOWN` when the store gave no answer and shows no entry, or cannot be read; the
+ * @throws {DeltaError} `TABLE_NOT_FOUND` when the log's folder is gone; `COMMIT_OUTCOME_UNKNOWN` when the store gave no answer and shows no entry, or cannot be read; the
  * write may still land.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#atomic-commits
  */
@@ -43,8 +43,11 @@ export async function commitEntry(
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     if (attempt > 0) await clock.sleep(2 ** attempt * 25 * (0.5 + random.next()))
     try {
-      if ((await store.putIfAbsent(path, body)) === 'created') return { kind: 'committed', version }
+      // Only the first entry makes a table's log: a later one never brings back what was renamed or dropped.
+      const created = await store.putIfAbsent(path, body, { folderMustExist: version > 0 })
+      if (created === 'created') return { kind: 'committed', version }
     } catch (error) {
+      if (isDeltaError(error) && error.code === 'FILE_NOT_FOUND') throw tableGone(store, version, error)
       if (!isDeltaError(error, 'unavailable') || error.code === 'STORE_DENIED') throw error
       lastError = error
     }
@@ -63,6 +66,16 @@ export async function commitEntry(
       cause: lastError,
       hint: 'the commit may still land: look at the table history before repeating it, or repeat it with a txn (producer and sequence)',
     },
+  )
+}
+
+function tableGone(store: ObjectStore, version: number, cause: unknown): DeltaError {
+  const hint = 'nothing was committed; SHOW TABLES lists the tables'
+  return new DeltaError(
+    'TABLE_NOT_FOUND',
+    'the table was renamed or dropped meanwhile',
+    { uri: store.uri, version },
+    { hint, cause },
   )
 }
 

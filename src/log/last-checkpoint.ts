@@ -97,5 +97,6 @@ async function changeHint(
   const tags = { ...changed.hint.tags, [SUM_TAG]: JSON.stringify(Object.fromEntries(newest)) }
   // What is left out of JSON has no part in the checksum.
   const { checksum: _, ...plain } = JSON.parse(JSON.stringify({ ...changed.hint, tags })) as { readonly checksum?: string }
-  await store.put(LAST_CHECKPOINT_PATH, Buffer.from(JSON.stringify({ ...plain, checksum: checksumOf(plain) })))
+  const body = Buffer.from(JSON.stringify({ ...plain, checksum: checksumOf(plain) }))
+  await store.put(LAST_CHECKPOINT_PATH, body, { folderMustExist: true })
 }

@@ -19,6 +19,10 @@ export class Folders {
     this.#known.add(folder)
   }
 
+  forgetAll(): void {
+    this.#known.clear()
+  }
+
   /** For a folder that somebody else has removed. */
   forget(folder: string): void {
     this.#known.delete(folder)

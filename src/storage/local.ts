@@ -8,7 +8,7 @@ import { diskError, errnoOf, isAbsent, localFileSize } from './disk-errors.js'
 import { Folders, sync, syncFolder, writeDurably } from './durable.js'
 import { foldersIn, TEMPORARY, walk } from './folder-walk.js'
 import { checkPath, checkPrefix, joinPath } from './path.js'
-import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions, StoreOptions } from './store.js'
 
 /** What `link` answers on file systems that have no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])
@@ -73,8 +73,8 @@ export class LocalStore implements ObjectStore {
 
   async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     return await this.#run(path, options, async (file) => {
-      if (options.durable === false) return await this.#create(file, bytes)
-      const staged = await this.#stage(file, (temporary) => writeDurably(temporary, bytes))
+      if (options.durable === false) return await this.#create(file, bytes, options)
+      const staged = await this.#stage(file, (temporary) => writeDurably(temporary, bytes), options)
       try {
         options.signal?.throwIfAborted()
         await link(staged, file)
@@ -82,6 +82,7 @@ export class LocalStore implements ObjectStore {
         await rm(staged, { force: true })
         if (errnoOf(error) === 'EEXIST' && !(await lstat(file)).isDirectory()) return 'exists'
         if (NO_LINKS.has(errnoOf(error) ?? '')) throw unsafe(this.uri, error)
+        if (options.folderMustExist) throw folderGone(file, error)
         throw error
       }
       // The hidden name may outlive a crash; the other one has to.
@@ -90,21 +91,21 @@ export class LocalStore implements ObjectStore {
     })
   }
 
-  async put(path: string, bytes: Uint8Array, options: StoreOptions = {}): Promise<void> {
+  async put(path: string, bytes: Uint8Array, options: PutOptions = {}): Promise<void> {
     await this.#run(path, options, async (file) => {
-      await this.#show(await this.#stage(file, (temporary) => writeDurably(temporary, bytes)), file, options.signal)
+      await this.#show(await this.#stage(file, (temporary) => writeDurably(temporary, bytes), options), file, options)
     })
   }
 
-  async putFile(path: string, localFile: string, options: StoreOptions = {}): Promise<void> {
+  async putFile(path: string, localFile: string, options: PutOptions = {}): Promise<void> {
     await this.#run(path, options, async (file) => {
       await localFileSize(localFile)
-      await this.#folders.ensure(dirname(file))
+      if (!options.folderMustExist) await this.#folders.ensure(dirname(file))
       await sync(localFile)
       options.signal?.throwIfAborted()
       // Bytes that are on this disk already get their name at once; from another disk they come by way of a hidden file.
       if (await moved(localFile, file)) return syncFolder(dirname(file))
-      await this.#show(await this.#stage(file, (temporary) => copyDurably(localFile, temporary)), file, options.signal)
+      await this.#show(await this.#stage(file, (temporary) => copyDurably(localFile, temporary), options), file, options)
     })
   }
 
@@ -158,6 +159,21 @@ export class LocalStore implements ObjectStore {
     return removed
   }
 
+  async moveFolder(from: string, to: string, options: StoreOptions = {}): Promise<boolean> {
+    const target = this.localPath(to)
+    return await this.#run(from, options, async (folder) => {
+      try {
+        await rename(folder, target)
+      } catch (error) {
+        if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return false
+        throw error
+      }
+      this.#folders.forgetAll()
+      for (const parent of new Set([dirname(target), dirname(folder)])) await syncFolder(parent)
+      return true
+    })
+  }
+
   localPath(path: string): string {
     const hidden = checkPath(path)
       .split('/')
@@ -188,9 +204,9 @@ export class LocalStore implements ObjectStore {
   }
 
   /** Creates a file without waiting for the disk. */
-  async #create(file: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+  async #create(file: string, bytes: Uint8Array, options: PutOptions): Promise<'created' | 'exists'> {
     try {
-      await this.#inFolder(dirname(file), () => writeFile(file, bytes, { flag: 'wx' }))
+      await this.#inFolder(dirname(file), options, () => writeFile(file, bytes, { flag: 'wx' }))
       return 'created'
     } catch (error) {
       if (errnoOf(error) === 'EEXIST' && !(await lstat(file)).isDirectory()) return 'exists'
@@ -199,11 +215,11 @@ export class LocalStore implements ObjectStore {
   }
 
   /** Fills a hidden file beside `file`. */
-  async #stage(file: string, fill: (temporary: string) => Promise<void>): Promise<string> {
+  async #stage(file: string, fill: (temporary: string) => Promise<void>, options: PutOptions): Promise<string> {
     const folder = dirname(file)
     const temporary = join(folder, `${TEMPORARY}${this.#random.uuid()}`)
     try {
-      await this.#inFolder(folder, () => fill(temporary))
+      await this.#inFolder(folder, options, () => fill(temporary))
     } catch (error) {
       await rm(temporary, { force: true })
       throw error
@@ -211,8 +227,12 @@ export class LocalStore implements ObjectStore {
     return temporary
   }
 
-  /** Runs `work` in a folder that is made first, or again when somebody has removed it meanwhile. */
-  async #inFolder(folder: string, work: () => Promise<void>): Promise<void> {
+  /** Runs `work` in a folder that is made first, or again when somebody has removed it meanwhile, unless it must be there. */
+  async #inFolder(folder: string, options: PutOptions, work: () => Promise<void>): Promise<void> {
+    if (options.folderMustExist)
+      return work().catch((error: unknown) => {
+        throw folderGone(folder, error)
+      })
     const attempt = async () => {
       await this.#folders.ensure(folder)
       await work()
@@ -224,13 +244,13 @@ export class LocalStore implements ObjectStore {
     })
   }
 
-  async #show(staged: string, file: string, signal: AbortSignal | undefined): Promise<void> {
+  async #show(staged: string, file: string, options: PutOptions): Promise<void> {
     try {
-      signal?.throwIfAborted()
+      options.signal?.throwIfAborted()
       await rename(staged, file)
     } catch (error) {
       await rm(staged, { force: true })
-      throw error
+      throw options.folderMustExist ? folderGone(file, error) : error
     }
     await syncFolder(dirname(file))
   }
@@ -254,6 +274,12 @@ async function copyDurably(localFile: string, target: string): Promise<void> {
 
 function absentAsUndefined(error: unknown): undefined {
   if (!isAbsent(error)) throw error
+}
+
+/** What a missing folder means to who needs it there; another error stays what it is. */
+function folderGone(path: string, error: unknown): unknown {
+  if (errnoOf(error) !== 'ENOENT') return error
+  return new DeltaError('FILE_NOT_FOUND', 'the folder was moved or removed', { path }, { cause: error })
 }
 
 function unsafe(uri: string, cause: unknown): DeltaError {

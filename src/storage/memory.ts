@@ -99,6 +99,19 @@ export class MemoryStore implements ObjectStore {
     return 0
   }
 
+  async moveFolder(from: string, to: string, options: StoreOptions = {}): Promise<boolean> {
+    options.signal?.throwIfAborted()
+    const [source, target] = [this.#folder(from), this.#folder(to)]
+    const keys = [...this.#objects.keys()]
+    if (keys.some((key) => key.startsWith(target))) return false
+    for (const key of keys.filter((one) => one.startsWith(source))) {
+      const stored = this.#objects.get(key)
+      if (stored) this.#objects.set(target + key.slice(source.length), stored)
+      this.#objects.delete(key)
+    }
+    return true
+  }
+
   localPath(path: string): undefined {
     checkPath(path)
   }

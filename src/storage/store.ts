@@ -38,7 +38,17 @@ export interface ListOptions extends StoreOptions {
   readonly followLinks?: boolean | undefined
 }
 
-export interface CreateOptions extends StoreOptions {
+export interface PutOptions extends StoreOptions {
+  /**
+   * Whether the folder of the object has to be there: who comes late then brings nothing of a folder back that was moved or
+   * removed, and gets `FILE_NOT_FOUND`. Only disks have folders of their own; other stores pass over it.
+   *
+   * @defaultValue false
+   */
+  readonly folderMustExist?: boolean | undefined
+}
+
+export interface CreateOptions extends PutOptions {
   /**
    * Whether the object outlives a crash. Without it the store need not wait for its disk, and a crash or a racing reader may
    * find the object cut short; whether the name was taken is as sure as ever.
@@ -82,10 +92,10 @@ export interface ObjectStore {
   putIfAbsent(path: string, bytes: Uint8Array, options?: CreateOptions): Promise<'created' | 'exists'>
 
   /** Creates or replaces. */
-  put(path: string, bytes: Uint8Array, options?: StoreOptions): Promise<void>
+  put(path: string, bytes: Uint8Array, options?: PutOptions): Promise<void>
 
   /** Creates or replaces from a file of this machine, in bounded memory. The file may be moved away by it. */
-  putFile(path: string, localFile: string, options?: StoreOptions): Promise<void>
+  putFile(path: string, localFile: string, options?: PutOptions): Promise<void>
 
   /**
    * The objects below the folder `prefix` (`''` is the root), at every depth. `startAfter` is a name inside that
@@ -106,6 +116,14 @@ export interface ObjectStore {
    * @returns how many were removed.
    */
   removeEmptyFolders(paths: readonly string[], options?: StoreOptions): Promise<number>
+
+  /**
+   * Gives the folder `from` the name `to`, with all that is in it, in one action that every reader and writer sees whole. Only
+   * stores that have such an action have this method.
+   *
+   * @returns false when something has that name already.
+   */
+  moveFolder?(from: string, to: string, options?: StoreOptions): Promise<boolean>
 
   /** Where the object is as a file of this machine; `undefined` on stores that are not a disk. */
   localPath(path: string): string | undefined
