@@ -28,11 +28,6 @@ export async function rowRules(
   { fields }: StructType,
   properties: Pick<TableProperties, 'constraints'>,
 ): Promise<readonly RowRule[]> {
-  const inner = featureUse({ type: 'struct', fields }, {}).fields.find((f) => !fields.includes(f) && invariantOf(f.metadata))
-  if (inner)
-    throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep an invariant of a field inside a struct', {
-      field: inner.name,
-    })
   const rules: RowRule[] = []
   for (const { name, type, nullable, metadata } of fields) {
     if (!nullable && typeof type !== 'string') rules.push(notNull(name, `${ident(name)} IS NULL`))
@@ -45,8 +40,6 @@ export async function rowRules(
         expression: `length(${name}) <= ${limit}`,
         violated: `length(${ident(name)}) > ${limit}`,
       })
-    const invariant = invariantOf(metadata)
-    if (invariant !== undefined) rules.push(await condition(connection, `invariant of ${name}`, invariant, fields))
     const generation = generationOf(metadata)
     if (generation !== undefined)
       rules.push({
@@ -56,6 +49,8 @@ export async function rowRules(
         violated: `${ident(name)} IS DISTINCT FROM ${await generatedSql(connection, { name, type, generation }, fields)}`,
       })
   }
+  for (const [path, invariant] of invariantsIn(fields))
+    rules.push(await condition(connection, `invariant of ${path}`, invariant, fields))
   for (const [name, expression] of properties.constraints) rules.push(await condition(connection, name, expression, fields))
   return rules
 }
@@ -82,7 +77,28 @@ function textLimit(metadata: StructField['metadata'] = {}): number | undefined {
   return match ? Number(match[1]) : undefined
 }
 
-/** @see PROTOCOL.md#column-invariants */
+/**
+ * The invariants of columns and of fields inside structs, with the paths of these. As in Spark, each speaks of the whole row.
+ *
+ * @see PROTOCOL.md#column-invariants
+ */
+function invariantsIn(fields: readonly StructField[], above = ''): (readonly [path: string, expression: string])[] {
+  return fields.flatMap(({ name, type, metadata }) => {
+    const path = `${above}${name}`
+    const own = invariantOf(metadata)
+    if (typeof type !== 'string' && !isStruct(type)) {
+      const lost = featureUse({ type: 'struct', fields: [{ name, type, nullable: true, metadata: {} }] }, {}).fields.slice(1)
+      const inner = lost.find((f) => invariantOf(f.metadata))
+      if (inner)
+        throw new DeltaError('FEATURE_UNSUPPORTED', 'deltaic does not keep an invariant inside an array or a map', {
+          field: `${path}.${inner.name}`,
+        })
+    }
+    const inside = typeof type !== 'string' && isStruct(type) ? invariantsIn(type.fields, `${path}.`) : []
+    return own === undefined ? inside : [[path, own] as const, ...inside]
+  })
+}
+
 function invariantOf(metadata: StructField['metadata'] = {}): string | undefined {
   const json = metadata['delta.invariants']
   if (typeof json !== 'string') return undefined

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Lakehouse, openLakehouse } from '../../src/index.js'
 import { checkDesign, createDeltaTable } from '../../src/lakehouse/create.js'
+import { field } from '../../src/protocol/schema.js'
 import { openStore } from '../../src/storage/open.js'
 import { describeWhen } from '../support/needs.js'
 import { peers, sharedSpark } from '../support/peers.js'
@@ -152,6 +153,30 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'a table with rule
       { id: 1, name: 'abc', twice: 2, n: 2 },
       { id: 2, name: 'x', twice: 4, n: 2 },
       { id: 3, name: 'x', twice: 6, n: 2 },
+    ])
+  })
+
+  it('keeps an invariant inside a struct as Spark does', TIMEOUT, async () => {
+    const invariant = JSON.stringify({ expression: { expression: 's.x < 10' } })
+    const inner = field('s', { type: 'struct', fields: [field('x', 'integer', true, { 'delta.invariants': invariant })] })
+    const fields = [field('id', 'integer'), inner]
+    await createDeltaTable(world.table(openStore(join(root, 'inner'))), checkDesign({ fields }), { name: 'CREATE TABLE' })
+    const t = `delta.\`${join(root, 'inner')}\``
+    for (const [x, taken] of [
+      ['9', true],
+      ['10', false],
+      ['NULL', false],
+    ] as const) {
+      expect([x, (await refused(`INSERT INTO ${t} SELECT 1, named_struct('x', CAST(${x} AS INT))`)) === undefined]).toEqual([
+        x,
+        taken,
+      ])
+      const ours = lake.sql(`INSERT INTO "inner" SELECT 2, {'x': CAST(${x} AS INT)}`)
+      await (taken ? ours : expect(ours).rejects.toMatchObject({ code: 'CONSTRAINT_VIOLATED' }))
+    }
+    expect(await (await lake.sql('SELECT id, s.x FROM "inner" ORDER BY id')).rows()).toEqual([
+      { id: 1, x: 9 },
+      { id: 2, x: 9 },
     ])
   })
 })

@@ -111,3 +111,63 @@ describe('a table with a default, a generated column and a constraint', () => {
     expect(await rowsOf(name)).toMatchObject([{ id: 1 }, { id: 3 }])
   })
 })
+
+describe('rules inside structs', () => {
+  const invariant = JSON.stringify({ expression: { expression: 's.deep.max < 10' } })
+  const deep = field('deep', { type: 'struct', fields: [field('max', 'integer', true, { 'delta.invariants': invariant })] })
+  const design: TableDesign = {
+    fields: [field('id', 'long'), field('s', { type: 'struct', fields: [field('name', 'string', false), deep] })],
+  }
+  const good = "{'name': 'a', 'deep': {'max': 1}}"
+  const nameless = "{'name': NULL, 'deep': {'max': 1}}"
+  const beyond = "{'name': 'a', 'deep': {'max': 10}}"
+
+  it.each<[string, (t: string, value: string) => string]>([
+    ['INSERT', (t, v) => `INSERT INTO ${t} VALUES (2, ${v})`],
+    ['INSERT OVERWRITE', (t, v) => `INSERT OVERWRITE ${t} SELECT 2, ${v}`],
+    ['REPLACE WHERE', (t, v) => `INSERT INTO ${t} REPLACE WHERE id = 2 SELECT 2, ${v}`],
+    ['UPDATE', (t, v) => `UPDATE ${t} SET s = ${v} WHERE id = 1`],
+    [
+      'MERGE that updates',
+      (t, v) => `MERGE INTO ${t} USING (SELECT 1 AS id, ${v} AS s) q ON ${t}.id = q.id WHEN MATCHED THEN UPDATE SET *`,
+    ],
+    [
+      'MERGE that inserts',
+      (t, v) => `MERGE INTO ${t} USING (SELECT 2 AS id, ${v} AS s) q ON ${t}.id = q.id WHEN NOT MATCHED THEN INSERT *`,
+    ],
+  ])('hold for %s', async (_, statement) => {
+    const t = await ruled(design)
+    await lake.sql(`INSERT INTO ${t} VALUES (1, ${good})`)
+    const [before] = [await rowsOf(t)]
+    await expect(lake.sql(statement(t, nameless))).rejects.toMatchObject({
+      code: 'VALUE_NULL',
+      details: { column: 's.name', rows: 1 },
+    })
+    await expect(lake.sql(statement(t, beyond))).rejects.toMatchObject({
+      code: 'CONSTRAINT_VIOLATED',
+      details: { constraint: 'invariant of s.deep.max', rows: 1 },
+    })
+    expect(await rowsOf(t)).toEqual(before)
+    await lake.sql(statement(t, good))
+  })
+
+  it('hold for lines, of which those that break them may be rejected', async () => {
+    const t = await ruled(design)
+    const good = { id: 1, s: { name: 'a', deep: { max: 9 } } }
+    const bad = [
+      { id: 2, s: { name: null, deep: { max: 1 } } },
+      { id: 3, s: { name: 'a', deep: { max: 10 } } },
+    ]
+    const table = lake.table(t)
+    for (const one of bad) {
+      await expect(table.append(lines(one))).rejects.toMatchObject({
+        code: expect.stringMatching('VALUE_NULL|CONSTRAINT_VIOLATED|ROWS_INVALID') as string,
+      })
+      await expect(table.ingest(lines(one))).rejects.toMatchObject({
+        code: expect.stringMatching('VALUE_NULL|CONSTRAINT_VIOLATED|ROWS_INVALID') as string,
+      })
+    }
+    expect(await table.ingest(lines(good, ...bad), { onError: 'reject' })).toMatchObject({ rows: 1, rejected: 2 })
+    expect(await rowsOf(t)).toEqual([good])
+  })
+})
