@@ -1,13 +1,12 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
-import { DeltaError, type IngestOptions } from '../src/index.js'
+import { DeltaError, IDEMPOTENCY_KEY_PREFIX, type IngestOptions } from '../src/index.js'
 import { Caller } from './caller.js'
 import type { ServerContext } from './context.js'
 import { ROW_TYPES, rowCompression, rowFormat } from './formats.js'
 import { object, problems, rowsAnswer, tableParams, text, whole } from './schemas.js'
 
 /** Keys and producers share one space of names in a table. */
-const KEY_PREFIX = 'key:'
 const NAME_LENGTH_MAX = 255
 /** How long a body may bring nothing. */
 const STALLED_MS = 60_000
@@ -112,7 +111,7 @@ function ingestOptions(headers: IncomingHttpHeaders, query: RowsQuery, bytesMax:
 function batchOf(headers: IncomingHttpHeaders, { gaps }: RowsQuery): IngestOptions['txn'] {
   const txn = txnOf(headers)
   if (gaps !== 'refuse') return txn
-  if (!txn || txn.appId.startsWith(KEY_PREFIX))
+  if (!txn || txn.appId.startsWith(IDEMPOTENCY_KEY_PREFIX))
     throw new DeltaError('ARGUMENT_INVALID', 'gaps are refused for Producer-Id and Producer-Sequence alone')
   return { ...txn, follows: 'closely' }
 }
@@ -132,11 +131,12 @@ function txnOf(headers: IncomingHttpHeaders): IngestOptions['txn'] {
       'ARGUMENT_INVALID',
       'Idempotency-Key takes the place of Producer-Id and Producer-Sequence; send one or the others',
     )
-  if (key !== undefined) return { appId: `${KEY_PREFIX}${nameOf('Idempotency-Key', key)}`, version: 0 }
+  if (key !== undefined) return { appId: `${IDEMPOTENCY_KEY_PREFIX}${nameOf('Idempotency-Key', key)}`, version: 0 }
   if (producer === undefined || sequence === undefined)
     throw new DeltaError('ARGUMENT_INVALID', 'Producer-Id and Producer-Sequence belong together')
   const appId = nameOf('Producer-Id', producer)
-  if (appId.startsWith(KEY_PREFIX)) throw new DeltaError('ARGUMENT_INVALID', `Producer-Id does not begin with ${KEY_PREFIX}`)
+  if (appId.startsWith(IDEMPOTENCY_KEY_PREFIX))
+    throw new DeltaError('ARGUMENT_INVALID', `Producer-Id does not begin with ${IDEMPOTENCY_KEY_PREFIX}`)
   const version = Number(sequence)
   if (!Number.isSafeInteger(version) || version < 0)
     throw new DeltaError('ARGUMENT_INVALID', 'Producer-Sequence is a whole number from 0', { sequence })

@@ -4,6 +4,7 @@ import { literal } from '../engine/sql-text.js'
 import { formatLogPath, type LogPath, logFilePath, SIDECAR_FOLDER } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
+import { isRemembered } from '../protocol/transactions.js'
 import { CHECKPOINT_HEAD, type Sidecar } from './checkpoint-read.js'
 import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoint-rows.js'
 import { sumOfFile } from './file-sum.js'
@@ -29,8 +30,8 @@ const SIDECAR_ACTIONS_MAX = 100_000
  * files of a version stay in the relation when the log goes on. It is a v2 checkpoint with sidecars where `delta.checkpointPolicy` is `v2` and the feature is supported, otherwise a
  * classic one. Rows go from the files relation to Parquet inside the engine.
  *
- * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`, and producers for its
- * `delta.setTransactionRetentionDuration`, where it has one.
+ * Tombstones are kept for the table's `delta.deletedFileRetentionDuration` before `nowMs`, and producers for as long as
+ * `isRemembered` says; the log itself forgets the others with the checkpoint.
  *
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#checkpoints
  */
@@ -43,11 +44,11 @@ export async function writeCheckpoint(
 ): Promise<WrittenCheckpoint> {
   const { version, protocol, metadata, txns, domains } = head
   const properties = tableProperties(metadata.configuration)
-  const txnsAfter = nowMs - (properties.setTransactionRetentionMs ?? Number.POSITIVE_INFINITY)
+  const remembered = txns.filter((txn) => isRemembered(txn, properties, nowMs))
   const actions: HeadAction[] = [
     { protocol },
     { metaData: metadata },
-    ...txns.flatMap((txn) => ((txn.lastUpdated ?? nowMs) > txnsAfter ? [{ txn }] : [])),
+    ...remembered.map((txn) => ({ txn })),
     ...domains.map((domainMetadata) => ({ domainMetadata })),
   ]
   const relation = await log.files()
@@ -58,6 +59,7 @@ export async function writeCheckpoint(
     ? await writeV2(deps, version, actions, rows, add, nowMs, sidecarActionsMax)
     : await writeClassic(deps, version, [...headRows(actions), ...fileActions(rows, add)])
   await pointToCheckpoint(deps.store, pointer, sums)
+  log.forget(txns.filter((txn) => !isRemembered(txn, properties, nowMs)))
   return { version, size: pointer.size, sizeInBytes: pointer.sizeInBytes }
 }
 

@@ -6,6 +6,7 @@ import { SEAL_BLANK, sealed } from '../protocol/commit-seal.js'
 import { logFilePath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
+import { transactionRetentionMs } from '../protocol/transactions.js'
 import type { LogDependencies } from './dependencies.js'
 import type { TableLog, TableState } from './table-log.js'
 import { NO_FILES, SIZE_BINS, type TableTotals, totalsAfter } from './table-totals.js'
@@ -30,7 +31,8 @@ export interface ChecksumState extends TableState {
 export function formatChecksum(state: ChecksumState): Uint8Array | undefined {
   const { protocol, metadata, totals, commitInfo: info } = state
   if (!totals) return undefined
-  const { inCommitTimestamps, setTransactionRetentionMs } = tableProperties(metadata.configuration)
+  const properties = tableProperties(metadata.configuration)
+  const { inCommitTimestamps } = properties
   if (inCommitTimestamps && info?.inCommitTimestamp === undefined) return undefined
   const vectors = supportedFeatures(protocol).includes('deletionVectors')
     ? {
@@ -40,6 +42,7 @@ export function formatChecksum(state: ChecksumState): Uint8Array | undefined {
       }
     : {}
   const txns = listed(state.txns)?.map(({ appId, version, lastUpdated }) => ({ appId, version, lastUpdated }))
+  const expire = txns?.some((txn) => Number.isFinite(transactionRetentionMs(txn, properties)))
   const checksum = {
     txnId: info?.txnId,
     tableSizeBytes: totals.bytes,
@@ -49,7 +52,7 @@ export function formatChecksum(state: ChecksumState): Uint8Array | undefined {
     numProtocol: 1,
     inCommitTimestampOpt: inCommitTimestamps ? info?.inCommitTimestamp : undefined,
     // Producers that have been silent for long are of the state for some readers, and not for others.
-    setTransactions: setTransactionRetentionMs === undefined ? txns : undefined,
+    setTransactions: expire ? undefined : txns,
     domainMetadata: listed(state.domains),
     metadata,
     protocol,

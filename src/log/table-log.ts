@@ -226,6 +226,14 @@ export class TableLog {
     return this.txns.get(appId)
   }
 
+  /** Forgets producers, unless they have sent more since. */
+  forget(txns: Iterable<SetTransaction>): void {
+    for (const { appId, version, lastUpdated } of txns) {
+      const known = this.txns.get(appId)
+      if (known?.version === version && known.lastUpdated === lastUpdated) this.txns.delete(appId)
+    }
+  }
+
   transactions(): Iterable<KnownTransaction> {
     return this.txns.values()
   }

@@ -107,4 +107,23 @@ describe('a checkpoint', () => {
     await writeCheckpoint(deps, await TableLog.load(deps), 10 * day)
     expect((await columnOf(store, 0, 'txn')).map(({ appId }) => appId).toSorted()).toEqual(['busy', 'timeless'])
   })
+
+  it('forgets keys of single batches after a week, in memory too, and producers never where the table says nothing', async () => {
+    const store = new MemoryStore()
+    const txn = (appId: string, lastUpdated?: number) => ({ txn: { appId, version: 1, lastUpdated } })
+    await writeLog(store, [
+      PROTOCOL,
+      metadata(),
+      txn('key:old', 2 * day),
+      txn('key:new', 4 * day),
+      txn('silent', 0),
+      txn('key:timeless'),
+    ])
+    const { deps } = world.table(store)
+    const log = await TableLog.load(deps)
+    await writeCheckpoint(deps, log, 10 * day)
+    const left = ['key:new', 'key:timeless', 'silent']
+    expect((await columnOf(store, 0, 'txn')).map(({ appId }) => appId).toSorted()).toEqual(left)
+    expect([...log.transactions()].map(({ appId }) => appId).toSorted()).toEqual(left)
+  })
 })

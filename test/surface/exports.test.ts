@@ -19,6 +19,7 @@ describe('the package', () => {
       [
         "DELTAIC_VERSION",
         "DeltaError",
+        "IDEMPOTENCY_KEY_PREFIX",
         "KIND_OF",
         "StreamRunner",
         "checkStore",
