@@ -14,7 +14,16 @@ interface IngestFlags extends FollowFlags {
   readonly schema: 'strict' | 'evolve'
 }
 
-const FORMATS = ['ndjson', 'json', 'csv', 'parquet', 'arrow', 'clf', 'combined'] as const satisfies readonly InputFormat[]
+const FORMATS = [
+  'ndjson',
+  'json',
+  'csv',
+  'parquet',
+  'arrow',
+  'clf',
+  'combined',
+  'nginx',
+] as const satisfies readonly InputFormat[]
 const STDIN = '-'
 
 export function ingestCommand(run: Run): Command {

@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 
-export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined'
+export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined' | 'nginx'
 export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
 
 const BY_EXTENSION: Readonly<Record<string, InputFormat>> = {
@@ -40,7 +40,7 @@ export function inputKind(fileName: string, said: Partial<InputKind>): InputKind
       'the name of the file does not tell its format',
       { file: fileName },
       {
-        hint: `say the format: ${[...new Set(Object.values(BY_EXTENSION)), 'clf'].join(', ')}`,
+        hint: `say the format: ${[...new Set(Object.values(BY_EXTENSION)), 'clf', 'nginx'].join(', ')}`,
       },
     )
   return { format, compression }

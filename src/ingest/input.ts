@@ -7,13 +7,12 @@ import { globLiteral } from '../engine/sql-text.js'
 import { field, type StructField } from '../protocol/schema.js'
 import { parseType } from '../protocol/type-text.js'
 import type { InputField } from '../table/row-columns.js'
+import { accessLogFields, accessLogReader, isAccessLog } from './access-log.js'
 import { type CsvDialect, csvDialect } from './csv-text.js'
 import type { InputFormat } from './formats.js'
 import { LineMeter } from './line-meter.js'
 import { checkNesting } from './nesting.js'
 import {
-  ACCESS_LOG_FIELDS,
-  accessLogReader,
   checkColumns,
   csvOptions,
   csvReader,
@@ -87,7 +86,8 @@ export async function openInput(
       return openArrow(connection, spool, readBytes(path))
     case 'clf':
     case 'combined':
-      return { ...plain, columns: ACCESS_LOG_FIELDS.map((f) => f.name) }
+    case 'nginx':
+      return { ...plain, columns: accessLogFields(format).map((f) => f.name) }
   }
 }
 
@@ -123,6 +123,7 @@ export function readerFor(input: Input, fields: readonly InputField[]): RowReade
       return parquetReader(input.files, fields, input.columns)
     case 'clf':
     case 'combined':
+    case 'nginx':
       checkColumns(input.columns, fields, input.format)
       return accessLogReader(file, fields, input.format)
   }
@@ -140,7 +141,7 @@ export async function inferFields(
   looksAt: 'some' | 'all' = 'some',
 ): Promise<readonly StructField[]> {
   const [file = ''] = input.files
-  if (input.format === 'clf' || input.format === 'combined') return ACCESS_LOG_FIELDS
+  if (isAccessLog(input.format)) return accessLogFields(input.format)
   if (input.format === 'ndjson' || input.format === 'json') await checkNesting(file, input.format)
   const found = await notOfFormat(input.format, () => connection.describe(`SELECT * FROM ${guessingScan(input, looksAt)}`))
   const fields = found.map(({ name, type }) => {

@@ -1,5 +1,6 @@
 import type { DataType, StructField } from '../protocol/schema.js'
 import { isStruct, typeText } from '../protocol/schema.js'
+import { accessLogReason } from './access-log.js'
 import type { InputFormat } from './formats.js'
 
 /**
@@ -14,6 +15,7 @@ export function lineReason(format: InputFormat, raw: string, fields: readonly St
       return jsonReason(raw, fields, repeated)
     case 'clf':
     case 'combined':
+    case 'nginx':
       return accessLogReason(raw, format)
     default: {
       const required = fields.filter((f) => !f.nullable).map((f) => JSON.stringify(f.name))
@@ -87,19 +89,6 @@ function plausible(type: DataType, value: unknown): boolean {
   if (type === 'date' || type.startsWith('timestamp'))
     return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}/.test(value) && !Number.isNaN(Date.parse(value))
   return typeof value !== 'object' && String(value).trim() !== '' && !Number.isNaN(Number(value))
-}
-
-function accessLogReason(raw: string, format: 'clf' | 'combined'): string {
-  const time = 'its time is not like [17/May/2015:10:05:03 +0000]'
-  if (!/^\S+ \S+ .+? \[[^\]]+\]/.test(raw)) return 'no address and [time] at its beginning'
-  if (!/^\S+ \S+ .+? \[\d{2}\/[A-Z][a-z]{2}\/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]/.test(raw)) return time
-  const common = /^.+?\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-)/.exec(raw)?.[0]
-  if (common === undefined) return 'no "request", status and bytes after its time'
-  const rest = raw.slice(common.length).trimEnd()
-  if (format === 'clf' && rest !== '') return 'more text after its bytes'
-  if (format === 'combined' && !/^ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"$/.test(rest))
-    return 'no "referrer" and "user agent" at its end'
-  return `${time}, or it lacks a value that must be there`
 }
 
 function shown(value: unknown): string {

@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
 import { duckdbType, jsonStructure } from '../engine/types.js'
-import { type DataType, field, type StructField } from '../protocol/schema.js'
+import type { DataType, StructField } from '../protocol/schema.js'
 import type { InputField } from '../table/row-columns.js'
 import { type CsvDialect, csvLineOf, csvLinesOf } from './csv-text.js'
 import type { InputFormat } from './formats.js'
@@ -99,12 +99,12 @@ function rowOf(fields: readonly InputField[], isPresent: (f: InputField) => stri
   return `CASE WHEN ${conditions.join(' AND ')} THEN struct_pack(${members.join(', ')}) END`
 }
 
-function missingOf(f: InputField): string {
+export function missingOf(f: InputField): string {
   return f.missing ?? `NULL::${duckdbType(f.type)}`
 }
 
 /** Columns that must be there, and have no default. */
-function required(fields: readonly InputField[], present: readonly string[]): readonly InputField[] {
+export function required(fields: readonly InputField[], present: readonly string[]): readonly InputField[] {
   return fields.filter((f) => !f.nullable && (present.includes(f.name) || f.missing === undefined))
 }
 
@@ -134,7 +134,7 @@ function nestedAreKnown(line: string, fields: readonly StructField[]): string {
     .flatMap((f) => structsIn(f.type, `$.${JSON.stringify(f.name)}`))
     .map(({ path, names, isMany }) => {
       const keys = `json_keys(${line}, ${literal(path)})`
-      return `coalesce(list_has_all(${list(names)}, ${isMany ? `flatten(${keys})` : keys}), true)`
+      return `coalesce(list_has_all([${names.map(literal).join(', ')}], ${isMany ? `flatten(${keys})` : keys}), true)`
     })
   return conditions.join(' AND ') || 'true'
 }
@@ -151,59 +151,6 @@ function structsIn(type: DataType, path: string): { path: string; names: readonl
       return structsIn(type.elementType, `${path}[*]`)
     case 'map':
       return structsIn(type.valueType, `${path}.*`)
-  }
-}
-
-/** The columns of an access log, in Apache's common and combined formats. */
-export const ACCESS_LOG_FIELDS: readonly StructField[] = [
-  field('time', 'timestamp'),
-  field('address', 'string'),
-  field('remote_user', 'string'),
-  field('method', 'string'),
-  field('path', 'string'),
-  field('query', 'string'),
-  field('protocol', 'string'),
-  field('status', 'integer'),
-  field('bytes', 'long'),
-  field('referrer', 'string'),
-  field('user_agent', 'string'),
-]
-
-const QUOTED = '"((?:[^"\\\\]|\\\\.)*)"'
-const COMMON = `^(\\S+) (\\S+) (.+?) \\[([^\\]]+)\\] ${QUOTED} (\\d{3}) (\\d+|-)`
-const GROUPS = ['address', 'ident', 'remote_user', 'time', 'request', 'status', 'bytes']
-
-/**
- * A web server's access log. `-` is NULL; the request splits into method, path, query and protocol, and one that has
- * no such parts is kept whole as the path.
- */
-export function accessLogReader(file: string, fields: readonly InputField[], format: 'clf' | 'combined'): RowReader {
-  const pattern = format === 'clf' ? `${COMMON}\\s*$` : `${COMMON} ${QUOTED} ${QUOTED}\\s*$`
-  const groups = format === 'clf' ? GROUPS : [...GROUPS, 'referrer', 'user_agent']
-  const value = (name: string) => `nullif(m.${ident(name)}, '-')`
-  const parsed: Readonly<Record<string, string>> = {
-    time: 't',
-    address: value('address'),
-    remote_user: value('remote_user'),
-    method: "nullif(q.method, '')",
-    path: "coalesce(nullif(q.path, ''), nullif(m.request, '-'))",
-    query: "nullif(q.query, '')",
-    protocol: "nullif(q.protocol, '')",
-    status: 'TRY_CAST(m.status AS INTEGER)',
-    bytes: `TRY_CAST(${value('bytes')} AS BIGINT)`,
-    referrer: format === 'clf' ? 'NULL' : value('referrer'),
-    user_agent: format === 'clf' ? 'NULL' : value('user_agent'),
-  }
-  const request = `regexp_extract(m.request, '^([A-Z]+) ([^ ?]+)(?:\\?(\\S*))?(?: (HTTP/[0-9.]+))?$', ['method', 'path', 'query', 'protocol'])`
-  const members = fields.map((f) => `${ident(f.name)} := (${parsed[f.name] ?? missingOf(f)})::${duckdbType(f.type)}`)
-  const there = required(fields, Object.keys(parsed)).map((f) => ` AND (${parsed[f.name] ?? 'NULL'}) IS NOT NULL`)
-  const r = `CASE WHEN matched AND t IS NOT NULL${there.join('')} THEN struct_pack(${members.join(', ')}) END`
-  return {
-    sql:
-      `SELECT r, CASE WHEN r IS NULL THEN line END AS raw FROM (SELECT line, ${r} AS r FROM (SELECT *, ${request} AS q, ` +
-      "try_strptime(m.time, '%d/%b/%Y:%H:%M:%S %z') AS t FROM (SELECT line, regexp_matches(line, $pattern$" +
-      `${pattern}$pattern$) AS matched, regexp_extract(line, $pattern$${pattern}$pattern$, ${list(groups)}) AS m FROM ${lines(file)})))`,
-    firstLine: 1,
   }
 }
 
@@ -287,8 +234,4 @@ export function checkColumns(given: readonly string[], fields: readonly StructFi
 
 export function rowType(fields: readonly StructField[]): string {
   return `STRUCT(${fields.map((f) => `${ident(f.name)} ${duckdbType(f.type)}`).join(', ')})`
-}
-
-function list(names: readonly string[]): string {
-  return `[${names.map(literal).join(', ')}]`
 }

@@ -11,6 +11,7 @@ const FORMATS: readonly string[] = [
   'arrow',
   'clf',
   'combined',
+  'nginx',
 ] satisfies readonly InputFormat[]
 const COMPRESSIONS: readonly string[] = ['none', 'gzip', 'br', 'zstd'] satisfies readonly Compression[]
 const ON_ERROR: readonly string[] = ['fail', 'reject']

@@ -139,7 +139,7 @@ export type AppendInput =
   | { readonly sql: string; readonly params?: SqlParameters | undefined }
 
 /** @see docs/formats.md */
-export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined'
+export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined' | 'nginx'
 export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
 
 export interface AppendOptions {

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { type AccessLogFormat, accessLogFields } from '../../src/ingest/access-log.js'
 import { openInput } from '../../src/ingest/input.js'
 import { loadInput } from '../../src/ingest/load.js'
-import { ACCESS_LOG_FIELDS } from '../../src/ingest/readers.js'
 import type { RejectedLine } from '../../src/ingest/staging.js'
 import { checkDesign, createDeltaTable } from '../../src/lakehouse/create.js'
 import { MemoryStore } from '../../src/storage/memory.js'
@@ -17,9 +17,9 @@ interface Hit {
   readonly [column: string]: unknown
 }
 
-async function loadFile(path: string, format: 'clf' | 'combined') {
+async function loadFile(path: string, format: AccessLogFormat) {
   const table = world.table(new MemoryStore())
-  await createDeltaTable(table, checkDesign({ fields: ACCESS_LOG_FIELDS }), { name: 'CREATE TABLE' })
+  await createDeltaTable(table, checkDesign({ fields: accessLogFields(format) }), { name: 'CREATE TABLE' })
   const rejects: RejectedLine[] = []
   await world.database.use(async (connection) =>
     loadInput(table, await openInput(connection, world.spool, format, path), {
@@ -32,7 +32,7 @@ async function loadFile(path: string, format: 'clf' | 'combined') {
   return { hits: await readRows<Hit>(world, table), rejects }
 }
 
-async function load(format: 'clf' | 'combined', ...lines: readonly string[]) {
+async function load(format: AccessLogFormat, ...lines: readonly string[]) {
   const path = world.spool.file('log')
   await world.spool.write(path, Buffer.from(lines.map((line) => `${line}\n`).join('')))
   return loadFile(path, format)
@@ -40,6 +40,30 @@ async function load(format: 'clf' | 'combined', ...lines: readonly string[]) {
 
 const PREFIX = '83.149.9.216 - frank [17/May/2015:10:05:03 +0000]'
 const request = (text: string, rest = '200 12') => `${PREFIX} "${text}" ${rest} "http://from/" "Mozilla/5.0 (X11)"`
+
+describe("nginx's main format", () => {
+  it('is the combined one, and for whom a proxy asked', async () => {
+    const line = request('GET /a HTTP/2.0')
+    const { hits, rejects } = await load('nginx', `${line} "10.0.0.1, 10.0.0.2"`, `${line} "-"`, line)
+    expect(rejects).toEqual([])
+    expect(hits.map((hit) => [hit['user_agent'], hit['forwarded_for']])).toEqual([
+      ['Mozilla/5.0 (X11)', '10.0.0.1, 10.0.0.2'],
+      ['Mozilla/5.0 (X11)', null],
+      ['Mozilla/5.0 (X11)', null],
+    ])
+  })
+
+  it('keeps what is no request as it was sent', async () => {
+    const { hits } = await load('nginx', `${PREFIX} "\\x16\\x03\\x01" 400 157 "-" "-" "-"`)
+    expect(hits).toMatchObject([{ path: '\\x16\\x03\\x01', method: null, status: 400, referrer: null, forwarded_for: null }])
+  })
+
+  it('has nothing behind that', async () => {
+    const { hits, rejects } = await load('nginx', `${request('GET /a HTTP/2.0')} "10.0.0.1" 0.003`)
+    expect(hits).toEqual([])
+    expect(rejects[0]?.reason).toContain('"forwarded for"')
+  })
+})
 
 describe('the combined format', () => {
   it('becomes typed columns', async () => {
