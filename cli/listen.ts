@@ -45,6 +45,8 @@ function limitsOf(settings: Settings): ServerOptions['limits'] {
     resultsBytesMax: settings.resultsLimit,
     resultsKeptMs: settings.resultsKept,
     cacheBytesMax: settings.resultCache,
+    watchersMax: settings.watchersMax,
+    watchPollMs: settings.watchPollMs,
   }
 }
 

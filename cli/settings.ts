@@ -199,6 +199,22 @@ export const SETTINGS = {
     description: 'memory for answers that are sent again while their versions are the newest; 0 keeps none',
     parse: size,
   },
+  watchersMax: {
+    flags: '--watchers-max <n>',
+    env: 'DELTAIC_WATCHERS_MAX',
+    default: '2000',
+    scope: 'server',
+    description: 'how many watch keys of views at once; one more is refused with 429',
+    parse: wholeNumber(1, 100_000),
+  },
+  watchPollMs: {
+    flags: '--watch-poll-ms <n>',
+    env: 'DELTAIC_WATCH_POLL_MS',
+    default: '50',
+    scope: 'server',
+    description: 'how often to look for commits of other processes to what is watched, in milliseconds',
+    parse: wholeNumber(1, 3_600_000),
+  },
   maintenance: {
     flags: '--maintenance <on|off>',
     env: 'DELTAIC_MAINTENANCE',

@@ -21,6 +21,7 @@ import { undoRoute } from './undo-route.js'
 import { answerUnknownRoutes } from './unknown-route.js'
 import { upkeepRoute } from './upkeep-route.js'
 import { viewsRoutes } from './views-routes.js'
+import { watchRoute } from './watch-route.js'
 
 /** How long a whole request may take to come in: uploads over slow lines do. */
 const REQUEST_MS = 30 * 60_000
@@ -65,6 +66,7 @@ export async function buildApp(context: ServerContext, settings: ServerSettings)
   tablesRoute(app, context)
   optimizeRoute(app, context)
   lookupRoute(app, context)
+  watchRoute(app, context)
   undoRoute(app, context)
   maintenanceRoutes(app, context)
   upkeepRoute(app, context)

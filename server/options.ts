@@ -24,6 +24,12 @@ export interface ServerLimits {
   readonly resultsKeptMs: number
   /** Memory for answers that are sent again while the versions they were made of are the newest, in bytes; 0 keeps none. @defaultValue 64 MiB */
   readonly cacheBytesMax: number
+  /** How many watch keys of views at once; one more is refused with 429. @defaultValue 2,000 */
+  readonly watchersMax: number
+  /** How often storage is asked for commits of other processes to what is watched, in milliseconds. @defaultValue 50 */
+  readonly watchPollMs: number
+  /** How often those who watch are sent a comment, in milliseconds, so that nobody takes the connection for dead. @defaultValue 15,000 */
+  readonly heartbeatMs: number
 }
 
 export interface ServerOptions {
@@ -62,6 +68,9 @@ const LIMITS: ServerLimits = {
   resultsBytesMax: 4 * 2 ** 30,
   resultsKeptMs: 600_000,
   cacheBytesMax: 64 * 2 ** 20,
+  watchersMax: 2000,
+  watchPollMs: 50,
+  heartbeatMs: 15_000,
 }
 /** Those that may be 0. */
 const SWITCHES: ReadonlySet<string> = new Set(['queriesWaitingMax', 'cacheBytesMax'])

@@ -40,5 +40,6 @@ function limitsInForce({ limits }: RunningServer): string {
     `${rows}${humanBytes(limits.answerBytesMax)} an answer`,
     `${humanBytes(limits.resultsBytesMax)} of async results for ${humanElapsed(limits.resultsKeptMs)}`,
     `${humanBytes(limits.cacheBytesMax)} of answers in memory`,
+    `${limits.watchersMax} watchers`,
   ].join(', ')
 }

@@ -47,6 +47,7 @@ import { versionSelector } from './table-snapshot.js'
 import { type IndexedRow, ViewIndexes } from './view-index.js'
 import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
 import type { RefreshOptions, RefreshResult } from './view-refresh.js'
+import { ViewWatches, type WatchOptions } from './view-watch.js'
 import {
   type CreateViewOptions,
   createView,
@@ -106,6 +107,7 @@ export class Lakehouse {
   private readonly handedOut = new Set<string>()
   private readonly outside = new Map<string, DeltaTable>()
   private readonly indexes: ViewIndexes
+  private readonly watches: ViewWatches
   private readonly committed = new CommitTotals()
   private rootCheck: Promise<void> | undefined
   private readonly refreshers = new Set<Refresher>()
@@ -140,9 +142,10 @@ export class Lakehouse {
       existingFile,
       readFile,
     }
-    this.indexes = new ViewIndexes(this.host, (view, error) =>
-      (options.events ?? ignoreEvents)({ type: 'degraded', table: view, what: 'keep a view in memory', error }),
-    )
+    const degraded = (what: string) => (view: string, error: unknown) =>
+      (options.events ?? ignoreEvents)({ type: 'degraded', table: view, what, error })
+    this.indexes = new ViewIndexes(this.host, degraded('keep a view in memory'))
+    this.watches = new ViewWatches(this.host, this.indexes, degraded('watch a view'))
     this.withoutLocations = {
       ...this.host,
       locations: false,
@@ -342,6 +345,18 @@ export class Lakehouse {
   }
 
   /**
+   * The row of a key as JSON, exact as of now, and again whenever it is another one; of those that come while nobody asks, the
+   * newest. It ends when `signal` aborts or the lakehouse is closed, without an error. One look serves all that watch a view.
+   *
+   * @throws {DeltaError} `VIEW_NOT_FOUND`, also later, when the view is dropped; `ARGUMENT_INVALID` for columns that are not the view's
+   * key; `SQL_INVALID` for a value that is none of the column's type.
+   */
+  async watchJson(view: string, key: LookupKey, options: WatchOptions = {}): Promise<AsyncGenerator<IndexedRow, void>> {
+    this.checkOpen()
+    return this.watches.watch(view, key, options)
+  }
+
+  /**
    * Makes a materialized view, with its state as of now.
    *
    * @throws {DeltaError} `TABLE_EXISTS` unless `ifNotExists` or `orReplace`; `VIEW_INVALID`, `NAME_INVALID`, and what the query throws.
@@ -493,6 +508,7 @@ export class Lakehouse {
     this.closed = true
     await this.maintenance?.close()
     for (const refresher of this.refreshers) await refresher.close()
+    await this.watches.close()
     await this.indexes.close()
     for (const { table } of this.opened.values()) await table.close()
     for (const delta of this.outside.values()) await delta.close()
@@ -544,6 +560,7 @@ export class Lakehouse {
       spool: this.host.engines.spool,
       events: (event) => {
         this.committed.count(event)
+        if (event.type === 'committed') this.watches.committed(event.table)
         events(event)
       },
       clock: this.host.clock,

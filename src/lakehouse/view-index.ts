@@ -1,17 +1,15 @@
-import type { Data, Utf8 } from 'apache-arrow'
 import { LRUCache } from 'lru-cache'
 import { Serial } from '../base/serial.js'
-import { recordBatches } from '../engine/arrow-out.js'
 import { ident } from '../engine/sql-text.js'
 import { namedParts, viewAt } from '../views/exact.js'
 import { KeyIndex } from '../views/key-index.js'
 import { partials } from '../views/maintain-sql.js'
-import { type View, viewOf } from '../views/view.js'
-import { jsonSql } from './json-sql.js'
-import { type PinnedRelation, type PinnedTable, readyQuery } from './query-runner.js'
+import { viewOf } from '../views/view.js'
 import type { TableHost } from './table-host.js'
-import type { LookupKey } from './view-lookup.js'
+import type { KeyValues, LookupKey } from './view-lookup.js'
+import { pinNewest, type ViewPins } from './view-pins.js'
 import { viewReading } from './view-reads.js'
+import { keySql, keyText, partSql, rowSql, type TextPair, texts } from './view-texts.js'
 
 /** A row of a view as JSON, and the versions that it is of. */
 export interface IndexedRow {
@@ -21,12 +19,10 @@ export interface IndexedRow {
   readonly json: Uint8Array | undefined
 }
 
-/** The newest versions of a view and its sources. */
-interface Pins {
-  readonly pinned: PinnedTable
-  readonly view: View
-  readonly sources: readonly { readonly name: string; readonly pinned: PinnedTable }[]
-  readonly host: TableHost
+/** Rows of one version of everything, to be taken before anything is awaited. */
+interface IndexedRows {
+  readonly versions: Readonly<Record<string, number>>
+  get(key: Uint8Array): Uint8Array | undefined
 }
 
 /** A view's rows in memory, at a version of each of its sources. */
@@ -35,8 +31,6 @@ interface Indexed {
   readonly index: KeyIndex
   readonly versions: ReadonlyMap<string, { readonly id: string; readonly version: number }>
 }
-
-type TextPair = readonly [key: Uint8Array, row: Uint8Array | undefined]
 
 const INDEXES_BYTES_MAX = 512 * 1024 * 1024
 const VIEWS_MAX = 64
@@ -76,9 +70,18 @@ export class ViewIndexes {
    * that has to be read by the engine first.
    */
   async lookup(name: string, key: LookupKey): Promise<IndexedRow | undefined> {
-    const pins = await this.pin(name)
-    const text = pins && keyText(pins.view, key)
-    if (!pins || !text || this.tooLarge.has(pins.pinned.snapshot.metadata)) return undefined
+    const pins = await pinNewest(this.host, name)
+    if (!pins || Object.keys(key).length !== pins.view.key.length) return undefined
+    const values = pins.view.key.map((column) => key[column])
+    const text = values.includes(undefined) ? undefined : keyText(pins.view, values as KeyValues)
+    const rows = text && (await this.newest(pins))
+    return rows && { columns: pins.view.plan.columns, versions: rows.versions, json: rows.get(text) }
+  }
+
+  /** Rows by the texts of their keys, as of now; `undefined` for a view that is not held in memory. */
+  async newest(pins: ViewPins): Promise<IndexedRows | undefined> {
+    const { name, pinned } = pins
+    if (!canHold(pins) || this.tooLarge.has(pinned.snapshot.metadata)) return undefined
     const known = this.indexed.get(name)
     if (!known) {
       // The first to ask does not wait for all rows.
@@ -88,7 +91,7 @@ export class ViewIndexes {
     const indexed = isAt(known, pins) ? known : await this.advance(name)
     if (!indexed) return undefined
     const versions = Object.fromEntries([...indexed.versions].map(([source, { version }]) => [source, version]))
-    return { columns: pins.view.plan.columns, versions, json: indexed.index.get(text) }
+    return { versions, get: (text) => indexed.index.get(text) }
   }
 
   /** Those who ask while one advance runs share the next. */
@@ -109,8 +112,8 @@ export class ViewIndexes {
   }
 
   private async bringUp(name: string): Promise<Indexed | undefined> {
-    const pins = await this.pin(name)
-    if (!pins) return undefined
+    const pins = await pinNewest(this.host, name)
+    if (!pins || !canHold(pins)) return undefined
     const known = this.indexed.get(name)
     if (known && isAt(known, pins)) return known
     const changes = known && (await this.changesSince(name, known, pins))
@@ -133,10 +136,10 @@ export class ViewIndexes {
     return indexed
   }
 
-  private async build(name: string, { host, pinned, view }: Pins): Promise<KeyIndex | undefined> {
+  private async build(name: string, { host, pinned, view }: ViewPins): Promise<KeyIndex | undefined> {
     const index = new KeyIndex()
     const rows = `SELECT ${keySql(view)} AS "__key", ${rowSql(view)} AS "__row" FROM ${ident(name)} AS v`
-    for await (const [key, row] of texts(host, new Map(), rows)) {
+    for await (const [key, row] of texts(host, { text: rows })) {
       if (row) index.set(key, row)
       if (index.bytes <= INDEXES_BYTES_MAX) continue
       this.tooLarge.add(pinned.snapshot.metadata)
@@ -149,7 +152,7 @@ export class ViewIndexes {
   private async changesSince(
     name: string,
     known: Indexed,
-    { host, pinned, view, sources }: Pins,
+    { host, pinned, view, sources }: ViewPins,
   ): Promise<readonly TextPair[] | undefined> {
     const { groups } = view.plan
     const { index } = known
@@ -173,38 +176,20 @@ export class ViewIndexes {
       `SELECT ${groups.keys.map((_, nth) => partSql(`t.k${nth}`)).join(' || ')} AS "__key", CASE WHEN v."__there" THEN ${rowSql(view)} END AS "__row" ` +
       `FROM "__touched" AS t LEFT JOIN (SELECT *, true AS "__there" FROM ${ident(name)}) AS v ON ${same}`
     const all: TextPair[] = []
-    for await (const [key, row] of texts(host, new Map([['__touched', { sql, parts }]]), rows))
+    for await (const [key, row] of texts(host, { text: rows, relations: new Map([['__touched', { sql, parts }]]) }))
       all.push([key.slice(), row?.slice()])
     return all
   }
-
-  private async pin(name: string): Promise<Pins | undefined> {
-    const pinned = new Map<string, Promise<PinnedTable | undefined>>()
-    const host: TableHost = {
-      ...this.host,
-      pin: (wanted, signal) => {
-        if (wanted.version !== undefined || wanted.timestampMs !== undefined) return this.host.pin(wanted, signal)
-        const key = JSON.stringify([wanted.schema, wanted.name.toLowerCase()])
-        const found = pinned.get(key) ?? this.host.pin(wanted, signal)
-        pinned.set(key, found)
-        return found
-      },
-    }
-    const state = await host.pin({ schema: '', name }, undefined)
-    const view = state && viewOf(state.snapshot)
-    if (!state || !view || view.plan.columns.some(({ type }) => type.includes('VARIANT'))) return undefined
-    if (view.key.length === 0 || view.key.length !== view.plan.groups?.keys.length) return undefined
-    const sources: { name: string; pinned: PinnedTable }[] = []
-    for (const source of view.sources) {
-      const found = await host.pin({ schema: '', name: source }, undefined)
-      if (!found || viewOf(found.snapshot)) return undefined
-      sources.push({ name: source, pinned: found })
-    }
-    return { pinned: state, view, sources, host }
-  }
 }
 
-function isAt({ definition, versions }: Indexed, { pinned, sources }: Pins): boolean {
+/** Whether a view has a key, and reads tables alone. */
+function canHold({ view, sources }: ViewPins): boolean {
+  if (view.plan.columns.some(({ type }) => type.includes('VARIANT'))) return false
+  if (view.key.length === 0 || view.key.length !== view.plan.groups?.keys.length) return false
+  return sources.length === view.sources.length && !sources.some(({ pinned }) => viewOf(pinned.snapshot))
+}
+
+function isAt({ definition, versions }: Indexed, { pinned, sources }: ViewPins): boolean {
   return (
     definition === pinned.snapshot.metadata &&
     sources.every(({ name, pinned: { snapshot } }) => {
@@ -212,60 +197,4 @@ function isAt({ definition, versions }: Indexed, { pinned, sources }: Pins): boo
       return at?.version === snapshot.version && at.id === snapshot.metadata.id
     })
   )
-}
-
-/** Pairs of texts as the engine has them, for as long as the next is not asked for. */
-async function* texts(host: TableHost, relations: ReadonlyMap<string, PinnedRelation>, text: string): AsyncGenerator<TextPair> {
-  const { plan, session, release } = await readyQuery(host, { text, relations })
-  try {
-    for await (const batch of recordBatches(await session.stream(plan.text, { params: plan.params }), {})) {
-      const [keys, rows] = [batch.getChildAt(0)?.data[0], batch.getChildAt(1)?.data[0]]
-      for (let at = 0; at < batch.numRows; at++) yield [textAt(keys, at) ?? NO_TEXT, textAt(rows, at)]
-    }
-  } finally {
-    release(false)
-  }
-}
-
-const NO_TEXT = new Uint8Array()
-
-function textAt(column: Data | undefined, at: number): Uint8Array | undefined {
-  if (!column?.getValid(at)) return undefined
-  const { values, valueOffsets } = column as Data<Utf8>
-  return values.subarray(valueOffsets[at] ?? 0, valueOffsets[at + 1] ?? 0)
-}
-
-/** A row of the view as JSON, as answers to queries have it. */
-function rowSql({ plan }: View): string {
-  const members = plan.columns.map(({ name, type }) => `${ident(name)} := ${jsonSql(type, `v.${ident(name)}`)}`)
-  return `to_json(struct_pack(${members.join(', ')}))::VARCHAR`
-}
-
-function keySql({ key }: View): string {
-  return key.map((name) => partSql(`v.${ident(name)}`)).join(' || ')
-}
-
-/** A part of a key, with its length before it, so that no two keys have one text. */
-function partSql(value: string): string {
-  return `CASE WHEN ${value} IS NULL THEN 'n' ELSE strlen(${value}::VARCHAR)::VARCHAR || ':' || ${value}::VARCHAR END`
-}
-
-/** A key as `keySql` writes it; `undefined` for one that is not given as the engine writes its values. */
-function keyText({ key, plan }: View, values: LookupKey): Uint8Array | undefined {
-  if (Object.keys(values).length !== key.length) return undefined
-  const parts = key.map((name) => {
-    const value = values[name]
-    if (value === null) return 'n'
-    const type = plan.columns.find((column) => column.name === name)?.type ?? ''
-    const text = value === undefined ? undefined : String(value)
-    return text === undefined || !isCanonical(type, text) ? undefined : `${Buffer.byteLength(text)}:${text}`
-  })
-  return parts.includes(undefined) ? undefined : Buffer.from(parts.join(''))
-}
-
-function isCanonical(type: string, text: string): boolean {
-  if (type === 'VARCHAR') return true
-  if (type === 'BOOLEAN') return text === 'true' || text === 'false'
-  if (/^(TINYINT|SMALLINT|INTEGER|BIGINT)$/.test(type)) return /^(0|-?[1-9]\d{0,17})$/.test(text)
-  return type === 'DATE' && /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))
 }

@@ -46,6 +46,7 @@ describe('/openapi.json', () => {
     '/v1/views/{view}/lookup': ['get', 'post'],
     '/v1/views/{view}/rebuild': ['post'],
     '/v1/views/{view}/refresh': ['post'],
+    '/v1/views/{view}/watch': ['get'],
   }
 
   it('describes every route, with its answers', async () => {

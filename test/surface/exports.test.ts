@@ -111,6 +111,7 @@ describe('the package', () => {
         "VersionRange",
         "ViewDetail",
         "ViewSummary",
+        "WatchOptions",
       ]
     `)
     expect([...index.matchAll(/export (?:type )?\* from '([^']*)'/g)].map(([, from]) => from)).toEqual([

@@ -1,0 +1,76 @@
+import { type View, viewOf } from '../views/view.js'
+import type { PinnedTable } from './query-runner.js'
+import type { TableHost } from './table-host.js'
+
+/** The newest versions of a view and of all that it reads. */
+export interface ViewPins {
+  /** As the lakehouse has it, whatever the letter case that was asked for. */
+  readonly name: string
+  readonly pinned: PinnedTable
+  readonly view: View
+  /** The tables and views that its definition names. */
+  readonly sources: readonly NamedPin[]
+  /** The tables beneath: of sources that are views, what these read. */
+  readonly tables: readonly NamedPin[]
+  /** What the rows of the view follow from: equal ones, one after the other, are of the same rows. */
+  readonly marks: readonly unknown[]
+  /** Pins these versions wherever the newest is asked for. */
+  readonly host: TableHost
+}
+
+interface NamedPin {
+  readonly name: string
+  readonly pinned: PinnedTable
+}
+
+/** Pins the newest versions; `undefined` where there is no such view. */
+export async function pinNewest(outer: TableHost, name: string): Promise<ViewPins | undefined> {
+  const host = pinningOnce(outer)
+  const pinned = await host.pin({ schema: '', name }, undefined)
+  const view = pinned && viewOf(pinned.snapshot)
+  if (!pinned || !view) return undefined
+  const sources = await pinSources(host, view)
+  const tables = new Map<string, NamedPin>()
+  const marks: unknown[] = [pinned.snapshot.metadata]
+  const descend = async (found: readonly NamedPin[]) => {
+    for (const source of found) {
+      const { metadata, version } = source.pinned.snapshot
+      if (tables.has(source.name)) continue
+      const inner = viewOf(source.pinned.snapshot)
+      if (inner) {
+        marks.push(metadata)
+        await descend(await pinSources(host, inner))
+      } else {
+        marks.push(metadata.id, version)
+        tables.set(source.name, source)
+      }
+    }
+  }
+  await descend(sources)
+  const own = decodeURIComponent(pinned.table.uri.split('/').at(-1) ?? name)
+  return { name: own, pinned, view, sources, tables: [...tables.values()], marks, host }
+}
+
+/** Sources that are gone are left out: reading the view says which. */
+async function pinSources(host: TableHost, view: View): Promise<readonly NamedPin[]> {
+  const found: NamedPin[] = []
+  for (const name of view.sources) {
+    const pinned = await host.pin({ schema: '', name }, undefined)
+    if (pinned) found.push({ name, pinned })
+  }
+  return found
+}
+
+function pinningOnce(outer: TableHost): TableHost {
+  const known = new Map<string, ReturnType<TableHost['pin']>>()
+  return {
+    ...outer,
+    pin: (wanted, signal) => {
+      if (wanted.version !== undefined || wanted.timestampMs !== undefined) return outer.pin(wanted, signal)
+      const key = JSON.stringify([wanted.schema, wanted.name.toLowerCase()])
+      const found = known.get(key) ?? outer.pin(wanted, signal)
+      known.set(key, found)
+      return found
+    },
+  }
+}
