@@ -1,5 +1,3 @@
-// Deltaic and Spark alter one table by turns, and each alone a table of its own: both come out the same.
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Protocol } from '../../src/protocol/actions.js'
 import type { DataType, StructField } from '../../src/protocol/schema.js'
@@ -125,7 +123,7 @@ const STORIES: Readonly<Record<string, readonly string[]>> = {
 }
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'ALTER TABLE by Spark and by deltaic', () => {
-  const spark = sharedSpark(join(onDisk.root, '..', 'alter-spark'), { conf: { 'spark.sql.session.timeZone': 'UTC' } })
+  const spark = sharedSpark()
   const lake = sharedLake(onDisk)
 
   describe.each(Object.entries(STORIES))('of %s', (_, story) => {

@@ -76,7 +76,7 @@ describeWhen(peers.available('deltalake'), peers.reason('deltalake'), 'rows that
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'rows that deltaic changed, read by Spark', () => {
   const root = join(folder, 'spark')
-  const spark = sharedSpark(root)
+  const spark = sharedSpark()
   const sql = async (text: string) => done(await (await spark()).run({ sql: text, limit: 1000 }))
   /** The texts of the only column. */
   const texts = async (text: string) =>

@@ -23,7 +23,7 @@ afterAll(() => rmSync(base, { recursive: true, force: true }))
 
 const safeServer = s3Servers.find((server) => server.safe)
 const s3Env = safeServer ? s3Environment(safeServer) : {}
-const spark = sharedSpark(join(base, 'warehouse'), { env: s3Env })
+const spark = sharedSpark()
 
 const idSchema = { type: 'struct', fields: [{ name: 'id', type: 'long', nullable: true, metadata: {} }] }
 
@@ -71,9 +71,9 @@ describeWhen(peers.available('deltalake'), peers.reason('deltalake'), 'deltalake
 describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
   it('writes, reads back by version, and answers a refusal as a value', { timeout: 180_000 }, async () => {
     const client = await spark()
-    expect(await client.run({ sql: 'CREATE TABLE numbers (id INT) USING delta' })).toMatchObject({ ok: true })
-    expect(await client.run({ sql: 'INSERT INTO numbers VALUES (1), (2)' })).toMatchObject({ ok: true })
-    const uri = join(base, 'warehouse/numbers')
+    const uri = join(base, 'numbers')
+    expect(await client.run({ sql: `CREATE TABLE delta.\`${uri}\` (id INT) USING delta` })).toMatchObject({ ok: true })
+    expect(await client.run({ sql: `INSERT INTO delta.\`${uri}\` VALUES (1), (2)` })).toMatchObject({ ok: true })
     expect(await readWithSpark(client, { uri, version: 0 })).toMatchObject({ rows: 0 })
     expect(await readWithSpark(client, { uri, sql: 'SELECT sum(id) AS s FROM t', show: 1 })).toMatchObject({ show: [{ s: 3 }] })
     expect((await readWithSpark(client, { uri, version: 9 })).error?.condition).toMatch(/VERSION/)

@@ -48,7 +48,7 @@ export function describeEachPlace(
 }
 
 /** The first S3 server's environment, for an engine that is started once for all places. */
-export const s3Env: Record<string, string> = onS3[0]?.env ?? {}
+const s3Env: Record<string, string> = onS3[0]?.env ?? {}
 
 /** A lakehouse for all tests of a suite. */
 export function sharedLake(place: Place): () => Promise<Lakehouse> {

@@ -97,7 +97,7 @@ const missing = needs.find((kind) => !peers.available(kind))
 
 describeWhen(missing === undefined, peers.reason(missing ?? 'spark'), 'deltaic, Spark and delta-rs in turns', () => {
   const folder = join(onDisk.root, '..', 'walk')
-  const spark = sharedSpark(join(folder, 'spark'))
+  const spark = sharedSpark()
   let light: Promise<{ readonly writer: PeerClient; readonly reader: PeerReader }> | undefined
   const deltalake = () => {
     light ??= (async () => ({ writer: await startDeltalake('/'), reader: startReader('deltalake') }))()

@@ -87,7 +87,7 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'a table with rule
     await lake?.close()
     await rm(root, { recursive: true, force: true })
   })
-  const spark = sharedSpark(join(tmpdir(), 'deltaic-rules-spark'), { conf: { 'spark.sql.session.timeZone': 'UTC' } })
+  const spark = sharedSpark()
   const sql = async (text: string) => done(await (await spark()).run({ sql: text }))
   const refused = async (text: string) => {
     const answer = await (await spark()).run({ sql: text })

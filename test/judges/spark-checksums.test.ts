@@ -11,7 +11,7 @@ import { freshName, onDisk } from './lakes.js'
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
   // A transaction compares the checksum of the version that it reads with what the log replays to, and a difference is an error.
-  const spark = sharedSpark(onDisk.root, { conf: { 'spark.databricks.delta.incremental.commit.verify': 'true' } })
+  const spark = sharedSpark({ 'spark.databricks.delta.incremental.commit.verify': 'true' })
   const sql = async (text: string) => (await spark()).run({ sql: text })
 
   describe('a version checksum of a table', () => {

@@ -79,7 +79,7 @@ const folder = await mkdtemp(join(tmpdir(), 'deltaic-conflicts-'))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'a commit of ours after one of Spark’s', () => {
-  const spark = sharedSpark(join(folder, 'spark'))
+  const spark = sharedSpark()
 
   it('passes or conflicts as one after our own would', TIMEOUT, async () => {
     const sql = async (text: string) => done(await (await spark()).run({ sql: text }))

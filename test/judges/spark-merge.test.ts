@@ -34,7 +34,7 @@ interface Entry {
 }
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'MERGE beside Spark’s', () => {
-  const spark = sharedSpark(join(folder, 'spark'))
+  const spark = sharedSpark()
   const sql = async (text: string) => done(await (await spark()).run({ sql: text }))['rows'] as Record<string, unknown>[]
 
   async function told(table: string) {

@@ -7,7 +7,7 @@ import { type DeltaValue, digestOfRows } from '../support/digest.js'
 import { describeWhen } from '../support/needs.js'
 import { type PeerClient, peers, sharedSpark, startDeltalake } from '../support/peers.js'
 import { done, hadoop, located, sparkJudge } from './engines.js'
-import { describeEachPlace, digestAt, freshName, onDisk, type Place, s3Env, sharedLake } from './lakes.js'
+import { describeEachPlace, digestAt, freshName, onDisk, type Place, sharedLake } from './lakes.js'
 import { type ForeignTable, readsAndAppendsToOurs, readsOursFromACheckpoint, sparkColumns, writesForUs } from './round-trips.js'
 import { skipsNoWantedRow } from './statistics.js'
 import { run, TABLE_KINDS } from './table-kinds.js'
@@ -58,7 +58,7 @@ function foreignTables(sql: Sql): readonly ForeignTable[] {
 }
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
-  const spark = sharedSpark(join(onDisk.root, '..', 'spark'), { env: s3Env })
+  const spark = sharedSpark()
   const judge = async () => sparkJudge(await spark())
   const sql: Sql = async (text) => done(await (await spark()).run({ sql: text }))
 

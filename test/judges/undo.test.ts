@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), 'deltaic-undone-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describeWhen(peers.available('spark'), peers.reason('spark'), 'undo beside Spark', () => {
-  const spark = sharedSpark(join(folder, 'spark'))
+  const spark = sharedSpark()
   const sql = async (text: string) => done(await (await spark()).run({ sql: text }))['rows'] as Record<string, unknown>[]
 
   it('takes back what Spark appended and moved, and Spark reads what is left', TIMEOUT, async () => {

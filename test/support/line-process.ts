@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
+import { LineChannel } from './line-channel.js'
 
 export interface LineProcessOptions {
   readonly command: string
@@ -16,63 +16,38 @@ export interface LineProcessOptions {
  */
 export class LineProcess implements AsyncDisposable {
   private readonly child: ChildProcess
-  private readonly waiting: { resolve(answer: unknown): void; reject(error: Error): void }[] = []
-  private readonly unclaimed: unknown[] = []
+  private readonly channel: LineChannel
   private readonly ended: Promise<void>
-  private readonly answerMsMax: number
-  private failure: Error | undefined
   private lastWords = ''
 
   constructor(options: LineProcessOptions) {
-    this.answerMsMax = options.answerMsMax ?? 300_000
     const env = { ...process.env, ...options.env }
     this.child = spawn(options.command, options.args, { detached: true, env, stdio: ['pipe', 'pipe', 'pipe'] })
     const { stdin, stdout, stderr } = this.child
     if (!stdin || !stdout || !stderr) throw new Error('a piped child has no streams')
-    stdin.on('error', () => undefined) // A closed pipe shows as the end of the process, below.
     stderr.setEncoding('utf8').on('data', (text: string) => {
       this.lastWords = (this.lastWords + text).slice(-4_000)
     })
-    const lines = createInterface({ input: stdout })
-    lines.on('line', (line) => this.take(line))
+    this.channel = new LineChannel(stdout, stdin, options.answerMsMax ?? 300_000, () => this.killGroup())
     process.once('exit', this.killGroup)
     this.ended = new Promise((resolve) => {
-      this.child.once('error', (error) => this.fail(error))
+      this.child.once('error', (error) => this.channel.fail(error))
       this.child.once('close', (code, signal) => {
         process.removeListener('exit', this.killGroup)
-        this.fail(new Error(`${options.command} ended (${signal ?? code}):\n${this.lastWords}`))
+        this.channel.fail(new Error(`${options.command} ended (${signal ?? code}):\n${this.lastWords}`))
         resolve()
       })
     })
   }
 
-  /** Sends one request and resolves with its answer. Calls may overlap; they are answered in order. */
+  /** As `LineChannel.ask`; rejects with what the process last said on its standard error when it ends. */
   async ask(request: object): Promise<unknown> {
-    if (this.failure) throw this.failure
-    this.child.stdin?.write(`${JSON.stringify(request)}\n`)
-    return await this.next()
+    return await this.channel.ask(request)
   }
 
-  /**
-   * The next line that answers no request, such as a greeting.
-   *
-   * Rejects with what the process last said on its standard error when it ends or hangs.
-   */
+  /** As `LineChannel.next`. */
   async next(): Promise<unknown> {
-    if (this.unclaimed.length > 0) return this.unclaimed.shift()
-    if (this.failure) throw this.failure
-    let timer: NodeJS.Timeout | undefined
-    try {
-      return await new Promise((resolve, reject) => {
-        this.waiting.push({ resolve, reject })
-        timer = setTimeout(() => {
-          this.fail(new Error(`no answer within ${this.answerMsMax} ms:\n${this.lastWords}`))
-          this.killGroup()
-        }, this.answerMsMax)
-      })
-    } finally {
-      clearTimeout(timer)
-    }
+    return await this.channel.next()
   }
 
   /** Ends the input, gives the process two seconds to leave, and kills what is left of its group. */
@@ -86,25 +61,6 @@ export class LineProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  private take(line: string): void {
-    let answer: unknown
-    try {
-      answer = JSON.parse(line)
-    } catch {
-      this.fail(new Error(`not a line of JSON: ${line.slice(0, 500)}`))
-      this.killGroup()
-      return
-    }
-    const first = this.waiting.shift()
-    if (first) first.resolve(answer)
-    else this.unclaimed.push(answer)
-  }
-
-  private fail(error: Error): void {
-    this.failure ??= error
-    for (const waiting of this.waiting.splice(0)) waiting.reject(this.failure)
   }
 
   private readonly killGroup = (): void => {

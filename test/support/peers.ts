@@ -2,10 +2,12 @@
 // by the scripts of `DELTAIC_PEER_SCRIPTS` into the folder `DELTAIC_PEERS`.
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { connect } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll } from 'vitest'
+import { LineChannel } from './line-channel.js'
 import { LineProcess } from './line-process.js'
 
 export type PeerKind = 'deltalake' | 'duckdb' | 'spark' | 'spark-s3a' | 'tpc'
@@ -63,7 +65,7 @@ export interface PeerOptions {
   readonly conf?: Record<string, string> | undefined
 }
 
-/** Starts Spark with Delta Lake; `base` is its warehouse. Takes 8 s and more, so a file starts one: see `sharedSpark`. */
+/** Starts Spark with Delta Lake; `base` is its warehouse. Takes 8 s and more: tests use `sharedSpark`. */
 export async function startSpark(base: string, options: PeerOptions = {}): Promise<PeerClient> {
   const settings = Object.entries(options.conf ?? {}).flatMap(([key, value]) => ['--conf', `${key}=${value}`])
   return await startClient(['spark_run.py', base, ...settings], options)
@@ -74,16 +76,36 @@ export async function startDeltalake(base: string, options: PeerOptions = {}): P
   return await startClient(['deltalake_run.py', base], options)
 }
 
-/** One Spark for all tests of a file: starts with the first call of the function given back, closes after the last test. */
-export function sharedSpark(base: string, options: PeerOptions = {}): () => Promise<PeerClient> {
-  let started: Promise<PeerClient> | undefined
+/**
+ * A running Spark for the tests of a file alone, by the first call of the function given back until the last test: the one of
+ * the whole run, see `spark-host.ts`. Its managed tables are anywhere; settings are those of this file.
+ */
+export function sharedSpark(conf: Readonly<Record<string, string>> = {}): () => Promise<PeerClient> {
+  let lent: Promise<PeerClient> | undefined
   afterAll(async () => {
-    if (started) await (await started).close()
+    if (lent) await (await lent).close()
   })
   return () => {
-    started ??= startSpark(base, options)
-    return started
+    lent ??= borrowSpark(conf)
+    return lent
   }
+}
+
+/** The first answer may have to wait for a Spark to start, or for another file to end. */
+const LENT_MS_MAX = 1_200_000
+
+async function borrowSpark(conf: Readonly<Record<string, string>>): Promise<PeerClient> {
+  const socket = connect(process.env['DELTAIC_TEST_SPARK'] ?? '')
+  const channel = new LineChannel(socket, socket, LENT_MS_MAX, () => socket.destroy())
+  socket.on('error', (error) => channel.fail(error)).on('close', () => channel.fail(new Error('Spark has ended')))
+  const close = async (): Promise<void> => void socket.end()
+  const spark = {
+    run: async (command: object) => (await channel.ask(command)) as PeerAnswer,
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+  await spark.run({ conf })
+  return spark
 }
 
 async function startClient(args: readonly string[], options: PeerOptions): Promise<PeerClient> {
