@@ -110,6 +110,10 @@ export interface SkippedBy {
   readonly generated: number
   /** Bounds and null counts. */
   readonly statistics: number
+  /** Statistics that answer `count`, `min` and `max` without the rows. */
+  readonly answered: number
+  /** Other files, which hold enough rows for a `LIMIT`, or the first in its order. */
+  readonly limit: number
 }
 
 /** What an answer rests on, for each view that it reads. */

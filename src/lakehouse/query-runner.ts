@@ -13,13 +13,13 @@ import {
   type TableRequest,
   viewStatement,
 } from '../sql/planner.js'
-import { SKIP_REASONS, type SkipReason } from '../sql/pruning.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HeldFiles } from '../table/file-source.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { readAsOf } from '../views/as-of.js'
 import type { PinnedPart } from '../views/exact.js'
+import { withFigures } from './answered.js'
 import type { Engines } from './engines.js'
 import type { ScanStats, SkippedBy, SqlOptions, SqlParameters, ViewRead } from './options.js'
 import { pinsOf, versionsOf } from './query-pins.js'
@@ -98,12 +98,13 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const { snapshot, table } of view?.parts ?? [pinned]) tables.set(snapshot, table)
     return view ?? pinned
   }
-  const plan = await engines.planner.plan(request.text, request.params, resolve, request.signal)
-  const pins = pinsOf(plan, request.text, request.params)
+  const planned = await engines.planner.plan(request.text, request.params, resolve, request.signal)
+  const pins = pinsOf(planned, request.text, request.params)
   // What an old state answers is told beside the answer, so that it is not to be had again by its name.
   request.onPinned?.(request.staleOk ? { ...pins, fingerprint: undefined } : pins)
   const selections: FileSelection[] = []
-  for (const planned of plan.tables) selections.push(await select(tables.get(planned.snapshot), planned, request.signal))
+  for (const table of planned.tables) selections.push(await select(tables.get(table.snapshot), table, request.signal))
+  const plan = await withFigures(planned, selections, request.signal)
   if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, snapshot, file)))) {
     if (!context.locations) throw filesOutside(plan.tables)
     outside = true
@@ -230,11 +231,16 @@ export async function commandResult(
 /** The files that a table of a query is read from. */
 async function select(
   table: DeltaTable | undefined,
-  { snapshot, condition, conditions, changesFrom, changes }: PlannedTable,
+  { snapshot, condition, conditions, changesFrom, changes, shortcut }: PlannedTable,
   signal: AbortSignal | undefined,
 ): Promise<FileSelection> {
   if (changes && table) return selectChanges(table, snapshot, changes, condition)
-  if (!changesFrom || !table) return snapshot.files(condition, { signal, steps: conditions })
+  if (!changesFrom || !table) {
+    if (!shortcut) return snapshot.files(condition, { signal, steps: conditions })
+    const left = shortcut.kind === 'summary' ? `(${condition}) AND NOT ${shortcut.answered}` : condition
+    const wanted = shortcut.kind === 'first' ? shortcut.wanted : undefined
+    return snapshot.files(left, { signal, steps: [...conditions, left], wanted })
+  }
   const files = await changedFiles(table, snapshot, changesFrom, { signal })
   return {
     files,
@@ -276,11 +282,13 @@ function scanShape({ snapshot, columns, address }: PlannedTable): ScanShape {
   return { fields: snapshot.schema.fields, partitionColumns, mapping: snapshot.mapping, unread, address }
 }
 
-/** In the order of `SKIP_REASONS`, as the planner's conditions are. */
+/** In the order of the steps of a selection. */
+const SKIPPED_BY = ['partition', 'generated', 'statistics', 'answered', 'limit'] as const satisfies readonly (keyof SkippedBy)[]
+
 export function skippedByOf(selections: readonly FileSelection[]): SkippedBy {
-  const sum = (reason: SkipReason) =>
-    selections.reduce((total, { skippedBy }) => total + (skippedBy[SKIP_REASONS.indexOf(reason)] ?? 0), 0)
-  return { partition: sum('partition'), generated: sum('generated'), statistics: sum('statistics') }
+  const sum = (at: number) => selections.reduce((total, { skippedBy }) => total + (skippedBy[at] ?? 0), 0)
+  const entries = SKIPPED_BY.map((reason, at) => [reason, sum(at)] as const)
+  return Object.fromEntries(entries) as Record<(typeof SKIPPED_BY)[number], number>
 }
 
 function statsOf(selections: readonly FileSelection[]): ScanStats {

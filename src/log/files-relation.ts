@@ -13,6 +13,8 @@ export interface RelationShape {
 
 const DELETION_VECTOR =
   'STRUCT("storageType" VARCHAR, "pathOrInlineDv" VARCHAR, "offset" INTEGER, "sizeInBytes" INTEGER, "cardinality" BIGINT)'
+/** The rows of a file that are not deleted; NULL where its statistics do not tell. */
+export const LIVE_ROWS = '(stat."numRecords" - coalesce("deletionVector"."cardinality", 0))'
 const TEXT_MAP = 'MAP(VARCHAR, VARCHAR)'
 
 /** A file action as columns, in the protocol's names; `file` is its canonical path. */

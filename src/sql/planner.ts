@@ -10,10 +10,12 @@ import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { field, findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
+import type { AnswerShape } from './answer-shape.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
 import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { readScans, type TableScan } from './scans.js'
+import { type Shortcut, shortcutFor } from './shortcut.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { isSteady, type QueryTemplate, readTemplate } from './template.js'
 import type { PrunableColumns } from './terms.js'
@@ -81,6 +83,7 @@ export interface TableNeeds {
   readonly conditions: readonly string[]
   /** Columns that the query reads, in lower case; `undefined` for all. */
   readonly columns: ReadonlySet<string> | undefined
+  readonly shortcut: Shortcut | undefined
 }
 
 /** A table as a query uses it. */
@@ -227,7 +230,10 @@ export class Planner {
       for (const view of pinned.views) await session.run(viewStatement(view))
       const columns = await session.describe(template.text, { params, signal })
       const scans = await explain(session, template.text, params)
-      const needs = await Promise.all(pinned.tables.map((table) => this.needsOf(table, scans)))
+      const isAlone = scans?.length === 1 && pinned.tables.length === 1 && pinned.views.length === 0
+      const needs = await Promise.all(
+        pinned.tables.map((table) => this.needsOf(table, scans, isAlone && !table.address ? template.shape : undefined, params)),
+      )
       const binding = { columns, needs }
       if (!template.asksForTheTime) this.bindings.set(key, binding)
       return binding
@@ -240,6 +246,8 @@ export class Planner {
   private async needsOf(
     { standIn, snapshot, changesFrom }: Pinned,
     scans: readonly TableScan[] | undefined,
+    shape: AnswerShape | undefined,
+    params: BoundValues,
   ): Promise<TableNeeds> {
     const own = scans?.filter((scan) => scan.table.toLowerCase() === standIn.toLowerCase()) ?? []
     // A table without a scan was optimized away, or the plan was not understood: take no chance.
@@ -248,7 +256,7 @@ export class Planner {
     const unknowable = unknowableNames(snapshot, own)
     const columns = isKnown ? new Set([...named, ...unknowable]) : undefined
     if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot))
-      return { standIn, columns, condition: 'TRUE', conditions: [] }
+      return { standIn, columns, condition: 'TRUE', conditions: [], shortcut: undefined }
     const trees = await Promise.all(
       own.map((scan) => Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, snapshot)))),
     )
@@ -256,7 +264,9 @@ export class Planner {
       const reasons = SKIP_REASONS.slice(0, last + 1)
       return anyOf(trees.map((filters) => conditionOf(filters, snapshot, reasons)))
     })
-    return { standIn, columns, condition: conditions.at(-1) ?? 'TRUE', conditions }
+    const [scan] = own
+    const shortcut = shape && scan ? shortcutFor(shape, scan, trees[0] ?? [], snapshot, params) : undefined
+    return { standIn, columns, condition: conditions.at(-1) ?? 'TRUE', conditions, shortcut }
   }
 }
 

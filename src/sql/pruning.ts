@@ -139,7 +139,8 @@ const NEGATED: Readonly<Record<string, string>> = {
   OPERATOR_IS_NOT_NULL: 'OPERATOR_IS_NULL',
 }
 
-function negation(node: SyntaxNode): SyntaxNode | undefined {
+/** A predicate that is true where `node` is false. */
+export function negation(node: SyntaxNode): SyntaxNode | undefined {
   const type = String(node['type'])
   const children = (node['children'] ?? []) as readonly SyntaxNode[]
   if (type === 'OPERATOR_NOT') return children[0]

@@ -7,6 +7,10 @@ export interface TableScan {
   readonly isFiltered: boolean
   /** Conditions that every row which matters satisfies, as text. */
   readonly filters: readonly string[]
+  /** Whether `filters` are all conditions that the scan and what is right above it put to a row. */
+  readonly isWhole: boolean
+  /** The operators above the scan, the nearest first. */
+  readonly above: readonly string[]
 }
 
 interface PlanNode {
@@ -26,22 +30,37 @@ export function readScans(json: string): readonly TableScan[] | undefined {
   }
 }
 
-function collect(node: PlanNode, above: readonly string[], scans: TableScan[]): void {
-  const name = node.name.trim()
+function collect(node: PlanNode, above: readonly PlanNode[], scans: TableScan[]): void {
+  const name = nameOf(node)
   if (name === 'SEQ_SCAN' || name === 'TABLE_SCAN') {
-    const filters = conditions(node.extra_info['Filters']).map((filter) => filter.replace(/^optional: /, ''))
-    const usable = filters.filter((filter) => !/^Dynamic Filter/.test(filter))
+    const own = texts(node.extra_info['Filters'])
+    // A filter right above a scan is about the scan's own columns.
+    const [next] = above
+    const passed = texts(next && nameOf(next) === 'FILTER' ? next.extra_info['Expression'] : undefined)
+    const [filters, further] = [conditions(own), conditions(passed)]
+    const usable = filters.map(settled).filter((filter) => filter !== '')
     scans.push({
       table: lastName(String(node.extra_info['Table'] ?? '')),
-      columns: columnsOf(node, texts(node.extra_info['Filters'])),
-      isFiltered: texts(node.extra_info['Filters']).length > 0,
-      filters: [...usable, ...above],
+      columns: columnsOf(node, own),
+      isFiltered: own.length > 0,
+      filters: [...usable, ...further],
+      isWhole: filters.length === own.length && further.length === passed.length,
+      above: above.map(nameOf),
     })
     return
   }
-  // A filter right above a scan is about the scan's own columns.
-  const passed = name === 'FILTER' && node.children.length === 1 ? conditions(node.extra_info['Expression']) : []
-  for (const child of node.children) collect(child, passed, scans)
+  for (const child of node.children) collect(child, [node, ...above], scans)
+}
+
+/** A filter without what is only known while the query runs. Names in it are words, or the filter is not used. */
+function settled(filter: string): string {
+  return filter.replace(/'(?:[^']|'')*'|(?: AND |^)optional: Dynamic Filter \([^)]*\)|optional: /g, (part) =>
+    part.startsWith("'") ? part : '',
+  )
+}
+
+function nameOf({ name }: PlanNode): string {
+  return name.trim()
 }
 
 /** The projection, and every word of the filters: more columns than needed do no harm. */
@@ -56,9 +75,9 @@ function columnsOf(node: PlanNode, filters: readonly string[]): ReadonlySet<stri
  * Conditions that are whole. They come cut at every line break, those inside of strings too, and a piece of a string may
  * look like a condition: what lies between two pieces with an odd number of quotes is left out.
  */
-function conditions(value: string | readonly string[] | undefined): readonly string[] {
+function conditions(pieces: readonly string[]): readonly string[] {
   let isInString = false
-  return texts(value).filter((piece) => {
+  return pieces.filter((piece) => {
     const wasInString = isInString
     if ((piece.split("'").length - 1) % 2 === 1) isInString = !isInString
     return !wasInString && !isInString

@@ -1,6 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
+import { type AnswerShape, answerShape } from './answer-shape.js'
 import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
 import { tokenize } from './tokens.js'
@@ -30,6 +31,8 @@ export interface QueryTemplate {
   readonly asksForTheTime: boolean
   /** Whether the same versions and parameters give the same rows each time. */
   readonly isSteady: boolean
+  /** Set where it may be answered from fewer files than hold its rows. */
+  readonly shape: AnswerShape | undefined
 }
 
 /**
@@ -77,6 +80,7 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
     tables: [...tables.values()],
     asksForTheTime: names(text, CLOCKS),
     isSteady: isSteady(text),
+    shape: tables.size === 1 ? answerShape(tree) : undefined,
   }
 }
 

@@ -144,10 +144,10 @@ function outerBounds({ leaf, min, max }: ColumnPath): readonly [low: string, hig
   return [min, max]
 }
 
-const EXACT_DIGITS = 15
+export const EXACT_DIGITS = 15
 const NUMERIC = new Set(['byte', 'short', 'integer', 'long', 'float', 'double'])
 
-function decimalPrecision(type: DataType): number {
+export function decimalPrecision(type: DataType): number {
   return typeof type === 'string' ? Number(/^decimal\((\d+)/.exec(type)?.[1] ?? 0) : 0
 }
 

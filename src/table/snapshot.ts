@@ -1,10 +1,11 @@
 import { ident } from '../engine/sql-text.js'
-import { FilesRelation, type RelationShape } from '../log/files-relation.js'
+import { FilesRelation, LIVE_ROWS, type RelationShape } from '../log/files-relation.js'
 import type { LogDependencies, TableLog } from '../log/table-log.js'
 import type { DeletionVectorDescriptor, Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
 import { type MappingMode, mappingMode } from '../protocol/column-mapping.js'
 import { type TableProperties, tableProperties } from '../protocol/properties.js'
 import { parseSchema, type StructType } from '../protocol/schema.js'
+import { enoughFiles, type RowsWanted } from './enough-files.js'
 import { outsidePath } from './outside-path.js'
 
 /** A live data file of a snapshot. */
@@ -43,6 +44,8 @@ export interface FilesOptions {
   readonly signal?: AbortSignal | undefined
   /** Conditions of which each also says what the one before it does; see `FileSelection.skippedBy`. */
   readonly steps?: readonly string[] | undefined
+  /** Leaves out files that hold none of these rows, as a further step. */
+  readonly wanted?: RowsWanted | undefined
 }
 
 /** The table at one version: immutable, whatever happens to the table afterwards. */
@@ -90,25 +93,43 @@ export class Snapshot {
    *
    * @param mayMatch a condition over the files relation (`part`, `stat`), false only for files without a wanted row.
    */
-  async files(mayMatch = 'TRUE', { signal, steps = [] }: FilesOptions = {}): Promise<FileSelection> {
-    const key = `${this.version} ${mayMatch}`
+  async files(mayMatch = 'TRUE', { signal, steps = [], wanted }: FilesOptions = {}): Promise<FileSelection> {
+    const key = JSON.stringify([this.version, mayMatch, wanted])
     const known = this.log.selections.get(key) as FileSelection | undefined
     if (known) return known
     const { name } = await this.log.files()
+    const condition = wanted ? `(${mayMatch}) AND ${enoughFiles(name, this.version, mayMatch, wanted)}` : mayMatch
     const live = `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`
     const rows = await this.deps.database.rows<FileRow>(
       `SELECT path, file, "size", to_json("partitionValues")::VARCHAR AS part_text, stat.numRecords AS num_records, "modificationTime", stats, ` +
         `CASE WHEN dv_id IS NOT NULL THEN to_json("deletionVector")::VARCHAR END AS vector_text, to_json("tags")::VARCHAR AS tags_text, ` +
-        `"baseRowId", "defaultRowCommitVersion", "clusteringProvider" ${live} AND (${mayMatch}) ORDER BY added_at, rowid`,
+        `"baseRowId", "defaultRowCommitVersion", "clusteringProvider" ${live} AND (${condition}) ORDER BY added_at, rowid`,
       { signal },
     )
     const files = rows.map(toFile)
     const bytesRead = files.reduce((sum, file) => sum + file.sizeBytes, 0)
-    const all = mayMatch === 'TRUE' ? { files: files.length, bytes: bytesRead, kept: [] } : await this.totals(steps)
-    const skippedBy = all.kept.map((kept, at) => (all.kept[at - 1] ?? all.files) - kept)
+    const all = condition === 'TRUE' ? { files: files.length, bytes: bytesRead, kept: [] } : await this.totals(steps)
+    const kept = wanted ? [...all.kept, files.length] : all.kept
+    const skippedBy = kept.map((left, at) => (kept[at - 1] ?? all.files) - left)
     const selection = { files, bytesRead, filesSkipped: all.files - files.length, bytesSkipped: all.bytes - bytesRead, skippedBy }
     this.log.selections.set(key, selection)
     return selection
+  }
+
+  /** Aggregates over the live files that satisfy a condition, as text, in the same order. */
+  async figures(aggregates: readonly string[], condition: string, signal?: AbortSignal): Promise<readonly (string | null)[]> {
+    const key = JSON.stringify([this.version, condition, 'figures', aggregates])
+    const known = this.log.selections.get(key) as readonly (string | null)[] | undefined
+    if (known) return known
+    const { name } = await this.log.files()
+    const [row] = await this.deps.database.rows<{ figures: readonly (string | null)[] }>(
+      `SELECT [${aggregates.map((sql) => `(${sql})::VARCHAR`).join(', ')}] AS figures ` +
+        `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)} AND (${condition})`,
+      { signal },
+    )
+    const figures = row?.figures ?? []
+    this.log.selections.set(key, figures)
+    return figures
   }
 
   /** Counts and sizes, without listing the files, and how many satisfy each condition. Deleted rows do not count. */
@@ -116,7 +137,7 @@ export class Snapshot {
     const { name } = await this.log.files()
     const kept = `[${conditions.map((condition) => `count(*) FILTER (${condition})`).join(', ')}]::BIGINT[]`
     const [found] = await this.deps.database.rows<TotalsRow>(
-      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(stat.numRecords - ${DELETED})::BIGINT AS rows, count(stat.numRecords) AS known, ${kept} AS kept ` +
+      `SELECT count(*) AS files, sum("size")::BIGINT AS bytes, sum(${LIVE_ROWS})::BIGINT AS rows, count(stat.numRecords) AS known, ${kept} AS kept ` +
         `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`,
     )
     const files = Number(found?.files ?? 0)
@@ -153,8 +174,6 @@ interface TotalsRow {
   readonly known: bigint
   readonly kept: readonly bigint[]
 }
-
-const DELETED = 'coalesce("deletionVector"."cardinality", 0)'
 
 interface FileRow {
   readonly path: string
