@@ -119,7 +119,7 @@ describe('files that are skipped', () => {
     expect(await skipped('SELECT * FROM (SELECT * FROM (FROM events) WHERE id < 20) WHERE id > 5')).toBe(5)
     expect(await skipped('SELECT id FROM events WHERE id = 1 UNION ALL SELECT id FROM events WHERE id = 51')).toBe(4)
     expect(await skipped('SELECT count(*) FROM events WHERE id = 20')).toBe(5)
-    expect(await skipped('SELECT count(*) FROM events')).toBe(0)
+    expect(await skipped('SELECT sum(id) FROM events')).toBe(0)
   })
 
   it.each([

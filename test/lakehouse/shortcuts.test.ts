@@ -88,6 +88,12 @@ describe('a query over one table', () => {
     expect(await ask('SELECT n FROM d ORDER BY n DESC LIMIT 9')).toMatchObject({ filesRead: 2 })
   })
 
+  it('knows the greatest of the floating-point numbers in a lone file, which is NaN only where one is there', async () => {
+    await lake.sql('CREATE TABLE lone (x DOUBLE, y FLOAT)')
+    await lake.sql("INSERT INTO lone VALUES (0, 'nan'::FLOAT), (-1.5, 1)")
+    expect(await ask('SELECT max(x), min(x), max(y) FROM lone')).toMatchObject({ rows: [['0', '-1.5', 'NaN']] })
+  })
+
   it('is explained', async () => {
     const text = async (query: string) =>
       (await (await lake.sql(query)).rows()).map((row) => String(row['explain_value'])).join('\n')
