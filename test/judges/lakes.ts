@@ -47,9 +47,6 @@ export function describeEachPlace(
   else for (const place of onS3.slice(0, options.servers)) describe(place.name, () => body(place))
 }
 
-/** The first S3 server's environment, for an engine that is started once for all places. */
-const s3Env: Record<string, string> = onS3[0]?.env ?? {}
-
 /** A lakehouse for all tests of a suite. */
 export function sharedLake(place: Place): () => Promise<Lakehouse> {
   let opened: Promise<Lakehouse> | undefined
