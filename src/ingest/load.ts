@@ -13,7 +13,8 @@ import { writeDirectly } from './direct.js'
 import { REJECTS_SHOWN, rowsInvalid } from './group-read.js'
 import { type Input, inferFields, meterLines, readerFor } from './input.js'
 import { givenFields, type Provenance, provenanceOf } from './provenance.js'
-import { type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
+import { PLACE, ruleBreakers } from './rule-breakers.js'
+import { RAW_CHARACTERS_MAX, type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
   readonly onError: 'fail' | 'reject'
@@ -132,34 +133,38 @@ async function commitStaged(
   provenance: Provenance,
   options: LoadOptions,
 ): Promise<LoadResult> {
-  if (staged.rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(staged.rejects)
   const step = options.batchRows ?? Number.MAX_SAFE_INTEGER
   if (!(step >= 1)) throw new DeltaError('ARGUMENT_INVALID', 'a batch has at least one row', { batchRows: step })
+  const places = Math.max(staged.places, 1)
+  const isWhole = options.onError === 'fail' && step >= places
+  const breakers = isWhole ? [] : await breakersOf(connection, staged, firstLine, snapshot)
+  const rejects = [...staged.rejects, ...breakers.map(({ reject }) => reject)].toSorted((a, b) => a.line - b.line)
+  if (rejects.length > 0 && options.onError === 'fail') throw rowsInvalid(rejects)
   let result: LoadResult = {
     version: snapshot.version,
     commits: 0,
     rowsAdded: 0,
-    rowsRejected: staged.rejects.length,
-    rejects: staged.rejects.slice(0, REJECTS_SHOWN),
+    rowsRejected: rejects.length,
+    rejects: rejects.slice(0, REJECTS_SHOWN),
     filesAdded: 0,
     bytesAdded: 0,
     attempts: 0,
     replayed: options.batch !== undefined,
   }
-  let areRejectsKept = staged.rejects.length === 0
-  const places = Math.max(staged.places, 1)
+  let areRejectsKept = rejects.length === 0
   for (let start = 0, index = 0; start < places; start += step, index++) {
     options.signal?.throwIfAborted()
     const batch = options.batch && { appId: options.batch.appId, version: options.batch.version + index }
     let done = batch && replayedPart(await findFirstResult(table, batch))
     if (!done) {
-      if (!areRejectsKept) await options.keepRejects(staged.rejects, batch)
+      if (!areRejectsKept) await options.keepRejects(rejects, batch)
       areRejectsKept = true
       const range = { start: start + firstLine, endExclusive: Math.min(start + step, places) + firstLine }
-      const rejected = staged.rejectedIn(range)
+      const broken = breakers.filter(({ place }) => place >= start && place < start + step).map(({ place }) => place)
+      const rejected = staged.rejectedIn(range) + broken.length
       const { signal } = options
       const stage = (base: Snapshot) =>
-        stageFiles(table.deps, connection, staged.selectRange(range, rowSources(provenance, batch)), base, {
+        stageFiles(table.deps, connection, staged.selectRange(range, rowSources(provenance, batch), broken), base, {
           signal,
           identityMarks: new Map(),
         })
@@ -178,6 +183,18 @@ async function commitStaged(
     options.onProgress?.(Math.min(start + step, staged.places), staged.places)
   }
   return result
+}
+
+/** Rows that break a rule of the table, by their places, before anything of the input is committed. */
+async function breakersOf(connection: Connection, staged: StagedRows, firstLine: number, snapshot: Snapshot) {
+  const all = { start: firstLine, endExclusive: staged.places + firstLine }
+  const breakers = await ruleBreakers(connection, staged.selectPlaced(all, PLACE), snapshot)
+  if (breakers.length === 0) return []
+  const lines = await staged.linesAt(new Set(breakers.map(({ place }) => place)))
+  return breakers.map(({ place, reason, row }) => ({
+    place,
+    reject: { line: lines.get(place) ?? place + firstLine, reason, raw: row.slice(0, RAW_CHARACTERS_MAX) },
+  }))
 }
 
 function rowSources({ columns, valuesOf }: Provenance, batch: BatchId | undefined): RowSources | undefined {

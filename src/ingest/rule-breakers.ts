@@ -5,6 +5,7 @@ import { field } from '../protocol/schema.js'
 import { completeRows, inputFields, isComputed } from '../table/row-columns.js'
 import { type RowRule, rowRules } from '../table/row-rules.js'
 import type { Snapshot } from '../table/snapshot.js'
+import { givenFields, provenanceOf } from './provenance.js'
 import { REJECTS_MAX } from './staging.js'
 
 /** The column of a row's place among the lines of its input. */
@@ -28,7 +29,8 @@ export async function ruleBreakers(connection: Connection, placed: string, snaps
   const { schema, properties } = snapshot
   const rules = [...(await rowRules(connection, schema, properties)), ...namelessPartitions(snapshot)]
   if (rules.length === 0) return []
-  const given = [...(await inputFields(connection, schema)).map(({ name }) => name), PLACE]
+  const fields = givenFields(await inputFields(connection, schema), provenanceOf(snapshot, 0))
+  const given = [...fields.map(({ name }) => name), PLACE]
   const open = schema.fields.filter(isComputed).map(({ name }) => name)
   const placedSchema = { ...schema, fields: [...schema.fields, field(PLACE, 'long')] }
   const complete = await completeRows(connection, placed, placedSchema, given, { open })

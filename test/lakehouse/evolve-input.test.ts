@@ -104,4 +104,30 @@ describe('lines that break a rule of the table', () => {
     expect(await rowsOf(lake, 'SELECT count(*)::INTEGER AS n FROM t__rejects')).toEqual([{ n: 4 }])
     await expect(lake.table('t').ingest(ndjson({ id: -1 }))).rejects.toMatchObject({ code: 'CONSTRAINT_VIOLATED' })
   })
+
+  it('are rejected from a file as well, in whichever of its commits they would have come, and fill what the table fills', async () => {
+    await using lake = await newLake()
+    await lake.sql(`ALTER TABLE t ADD CONSTRAINT positive CHECK (id > 0)`)
+    await lake.sql(`ALTER TABLE t SET TBLPROPERTIES ('deltaic.ingest.provenance' = 'producer, sequence, received_at')`)
+    const body = Buffer.from('{"id":1}\n{"id":-2}\nbroken\n{"id":4}\n{"id":-5}\n{"id":6}\n')
+    const append = (options: object) => lake.table('t').append(body, { format: 'ndjson', batchRows: 2, ...options })
+    const before = (await lake.table('t').snapshot()).version
+    await expect(append({})).rejects.toMatchObject({
+      code: 'ROWS_INVALID',
+      details: { lines: [{ line: 2, reason: 'it breaks the rule "positive": id > 0' }, { line: 3 }, { line: 5 }] },
+    })
+    expect((await lake.table('t').snapshot()).version).toBe(before)
+    const done = await append({ onError: 'reject', txn: { appId: 'loader', version: 7 } })
+    expect(done).toMatchObject({ rowsAdded: 3, rowsRejected: 3, commits: 3 })
+    expect(await rowsOf(lake, 'SELECT id, producer, sequence::INTEGER AS sequence FROM t ORDER BY id')).toEqual([
+      { id: 1, producer: 'loader', sequence: 7 },
+      { id: 4, producer: 'loader', sequence: 8 },
+      { id: 6, producer: 'loader', sequence: 9 },
+    ])
+    expect(await rowsOf(lake, 'SELECT line::INTEGER AS line FROM t__rejects ORDER BY line')).toEqual(
+      [2, 3, 5].map((line) => ({ line })),
+    )
+    expect(await append({ onError: 'reject', txn: { appId: 'loader', version: 7 } })).toMatchObject({ replayed: true })
+    expect(await rowsOf(lake, 'SELECT count(*)::INTEGER AS n FROM t__rejects')).toEqual([{ n: 3 }])
+  })
 })
