@@ -12,7 +12,7 @@ import {
 } from '../ops/alter-columns.js'
 import { settingComment, settingProperties, unsettingProperties } from '../ops/alter-properties.js'
 import { addingConstraint, droppingConstraint } from '../ops/alter-rules.js'
-import { droppingFeature } from '../ops/drop-feature.js'
+import { dropFeature } from '../ops/drop-feature.js'
 import { syncIdentity } from '../ops/sync-identity.js'
 import { giveRowIds, startsTracking } from '../ops/track-rows.js'
 import { canonicalProperties, checkNewProperties } from '../protocol/properties.js'
@@ -36,6 +36,7 @@ export type OwnChange = Exclude<TableChange, { readonly kind: 'rename' }>
 export async function alter(host: TableHost, table: DeltaTable, change: OwnChange, options: StoreOptions): Promise<number> {
   const column = syncedColumn(change)
   if (column !== undefined) return (await syncIdentity(table, host.engines.source, column, options)).version
+  if (change.kind === 'dropFeature') return dropFeature(table, host.engines.source, change, options)
   if (change.kind === 'setProperties') await beforeProperties(host, table, change.properties, options)
   return alterTable(table, host.engines.source, alterationOf(table, change), options)
 }
@@ -59,7 +60,7 @@ function syncedColumn(change: OwnChange): string | undefined {
   return only?.change.kind === 'syncIdentity' && others.length === 0 ? only.column.join('.') : undefined
 }
 
-function alterationOf(table: DeltaTable, change: OwnChange): AlterationOf {
+function alterationOf(table: DeltaTable, change: Exclude<OwnChange, { readonly kind: 'dropFeature' }>): AlterationOf {
   const newName = nameSource(table.deps.random)
   return async (snapshot, domains): Promise<Alteration | undefined> => {
     switch (change.kind) {
@@ -93,8 +94,6 @@ function alterationOf(table: DeltaTable, change: OwnChange): AlterationOf {
         return droppingConstraint(snapshot, change.name, change.ifExists)
       case 'clusterBy':
         return clusteringBy(snapshot, domains, change.columns)
-      case 'dropFeature':
-        return droppingFeature(snapshot, domains, change.feature, change.truncateHistory)
     }
   }
 }

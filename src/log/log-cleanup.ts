@@ -27,11 +27,41 @@ export async function cleanUpLog(deps: LogDependencies, log: TableLog, nowMs: nu
   const { metadata } = log.stateAt(log.version)
   const properties = tableProperties(metadata.configuration)
   if (!properties.enableExpiredLogCleanup) return []
+  return deleteBefore(deps, log, expiryDay(metadata, nowMs) * DAY_MS, properties.checkpointProtectionBeforeVersion, nowMs)
+}
+
+/**
+ * Deletes everything before the newest checkpoint of a version that was there before a time, whatever the table's own
+ * retention.
+ *
+ * @returns the deleted paths.
+ */
+export async function truncateLog(
+  deps: LogDependencies,
+  log: TableLog,
+  beforeMs: number,
+  nowMs: number,
+): Promise<readonly string[]> {
+  return deleteBefore(
+    deps,
+    log,
+    beforeMs,
+    tableProperties(log.stateAt(log.version).metadata.configuration).checkpointProtectionBeforeVersion,
+    nowMs,
+  )
+}
+
+async function deleteBefore(
+  deps: LogDependencies,
+  log: TableLog,
+  beforeMs: number,
+  protectedBefore: number,
+  nowMs: number,
+): Promise<readonly string[]> {
   const { checkpoints } = await listLog(deps.store, 0)
   const { sums } = (await readLastCheckpoint(deps.store)) ?? { sums: NO_SUMS }
-  const base = await newestExpired(deps, log, checkpoints, expiryDay(metadata, nowMs) * DAY_MS)
-  const expired =
-    base && base.version >= properties.checkpointProtectionBeforeVersion ? await expiredFiles(deps, base.version) : []
+  const base = await newestExpired(deps, log, checkpoints, beforeMs)
+  const expired = base && base.version >= protectedBefore ? await expiredFiles(deps, base.version) : []
   if (base && expired.length > 0) {
     if (!(await isWhole(deps, base, sums))) return []
     await deps.store.delete(expired)

@@ -1,6 +1,7 @@
 import { assert } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { globLiteral } from '../engine/sql-text.js'
+import type { AddFile } from '../protocol/actions.js'
 import { protocolFor } from '../protocol/protocol-for.js'
 import { isTrue, supportedFeatures } from '../protocol/table-features.js'
 import type { StoreOptions } from '../storage/store.js'
@@ -52,6 +53,42 @@ export async function giveRowIds(table: DeltaTable, source: FileSource, options:
       .commit(options)
     if (outcome.kind === 'conflict' && ++lost === LOST_MAX) throw conflictError(table.uri, outcome.conflict)
   }
+}
+
+/**
+ * Takes the row ids of a table's files away again, in commits that change no row. New files get none from the first of them on.
+ *
+ * @returns whether there was anything to do.
+ * @throws {DeltaError} `COMMIT_CONFLICT` when others kept taking out the files that were to lose their ids.
+ */
+export async function takeRowIds(table: DeltaTable, options: StoreOptions = {}): Promise<boolean> {
+  let isChanged = false
+  for (let lost = 0; ; ) {
+    const transaction = await table.transaction(undefined, options)
+    const { snapshot } = transaction
+    const { metadata, properties } = snapshot
+    const files = (await snapshot.files('"baseRowId" IS NOT NULL', options)).files.slice(0, FILES_AT_ONCE)
+    const isSuspended = properties.rowTrackingSuspended && !properties.rowTracking
+    if (isSuspended && files.length === 0) return isChanged
+    isChanged = true
+    if (!isSuspended) {
+      const set = { [ROW_TRACKING]: 'false', 'delta.rowTrackingSuspended': 'true' }
+      transaction
+        .setMetadata({ ...metadata, configuration: { ...metadata.configuration, ...set } })
+        .describe({ name: 'SET TBLPROPERTIES', parameters: { properties: JSON.stringify(set) } })
+    } else
+      transaction
+        .add(files.map((file) => withoutIds(file)))
+        .hold(files)
+        .describe({ name: 'ROW TRACKING UNBACKFILL', metrics: { numFiles: files.length } })
+    const outcome = await transaction.commit(options)
+    if (outcome.kind === 'conflict' && ++lost === LOST_MAX) throw conflictError(table.uri, outcome.conflict)
+  }
+}
+
+function withoutIds(file: SnapshotFile): AddFile {
+  const { baseRowId: _id, defaultRowCommitVersion: _version, ...add } = readdedFile(file)
+  return { ...add, dataChange: false }
 }
 
 /** From here on every file that comes has ids. */

@@ -22,6 +22,8 @@ export interface TableProperties {
   readonly logRetentionMs: number
   /** No log is cleaned up below this version. */
   readonly checkpointProtectionBeforeVersion: number
+  /** How old versions are that `DROP FEATURE … TRUNCATE HISTORY` may delete. */
+  readonly truncateHistoryRetentionMs: number
   /** How long a removed file stays in checkpoints as a tombstone. */
   readonly deletedFileRetentionMs: number
   /** How long a producer's last transaction is remembered; for ever without. */
@@ -106,6 +108,7 @@ export function tableProperties(configuration: Readonly<Record<string, string>>)
     enableExpiredLogCleanup: flag('enableExpiredLogCleanup', true),
     logRetentionMs: parseInterval(text('logRetentionDuration')) ?? 30 * DAY_MS,
     checkpointProtectionBeforeVersion: integer('requireCheckpointProtectionBeforeVersion', 0, 0),
+    truncateHistoryRetentionMs: parseInterval(text('dropFeatureTruncateHistory.retentionDuration')) ?? DAY_MS,
     deletedFileRetentionMs: parseInterval(text('deletedFileRetentionDuration')) ?? 7 * DAY_MS,
     setTransactionRetentionMs: parseInterval(text('setTransactionRetentionDuration')),
     dataSkippingNumIndexedCols: integer('dataSkippingNumIndexedCols', 32, -1),

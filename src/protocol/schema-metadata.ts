@@ -2,7 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Metadata } from './actions.js'
 import { assignColumnIds, MAPPING_MODE, MAX_COLUMN_ID, type MappingMode } from './column-mapping.js'
 import { tableProperties } from './properties.js'
-import { formatSchema, parseSchema, type StructType } from './schema.js'
+import { type DataType, formatSchema, parseSchema, type StructType } from './schema.js'
 import { checkColumnNames, dropColumns, renameField } from './schema-change.js'
 import { type FieldPath, pathText, resolvePath } from './schema-path.js'
 import { featureUse } from './table-features.js'
@@ -153,4 +153,23 @@ function needMapping(mapping: MappingMode, path: FieldPath): void {
 
 function refused(message: string, path: FieldPath, by?: string): DeltaError {
   return new DeltaError('SCHEMA_CHANGE_REFUSED', message, { column: pathText(path), ...(by === undefined ? {} : { by }) })
+}
+
+/** The metadata of a table whose fields, at every depth, say nothing under some keys. */
+export function withoutFieldKeys(metadata: Metadata, keys: readonly string[]): Metadata {
+  const stripped = (type: DataType): DataType => {
+    if (typeof type === 'string') return type
+    if (type.type === 'array') return { ...type, elementType: stripped(type.elementType) }
+    if (type.type === 'map') return { ...type, keyType: stripped(type.keyType), valueType: stripped(type.valueType) }
+    return struct(type)
+  }
+  const struct = (type: StructType): StructType => ({
+    ...type,
+    fields: type.fields.map((field) => ({
+      ...field,
+      type: stripped(field.type),
+      metadata: Object.fromEntries(Object.entries(field.metadata).filter(([key]) => !keys.includes(key))),
+    })),
+  })
+  return { ...metadata, schemaString: formatSchema(struct(parseSchema(metadata.schemaString))) }
 }

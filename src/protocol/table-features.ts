@@ -180,7 +180,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     kind: 'writer',
     activeWhen: ({ configuration }) => Number(configuration['delta.requireCheckpointProtectionBeforeVersion'] ?? 0) > 0,
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'the log before some version is not cleaned up',
   },
   { name: 'materializePartitionColumns', kind: 'writer', reads: true, writes: true, note: 'files hold partition columns too' },

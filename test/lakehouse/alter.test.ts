@@ -137,7 +137,6 @@ describe('ALTER TABLE', () => {
     await expect(run(`ALTER TABLE ${t} SET TBLPROPERTIES ('delta.nonsense' = '1')`)).rejects.toMatchObject({
       code: 'ARGUMENT_INVALID',
     })
-    await expect(run(`ALTER TABLE ${t} DROP FEATURE deletionVectors`)).rejects.toMatchObject({ code: 'FEATURE_UNSUPPORTED' })
     await expect(run(`ALTER TABLE ${t} DROP FEATURE nothing`)).rejects.toMatchObject(refusal())
     await run(`ALTER TABLE ${t} DROP FEATURE appendOnly`)
   })

@@ -68,6 +68,7 @@ describe('table properties', () => {
       dataSkippingStatsColumns: undefined,
       dataSkippingStringPrefixLength: 32,
       targetFileSizeBytes: 134_217_728,
+      truncateHistoryRetentionMs: 86_400_000,
       parquetCodec: undefined,
       writePartitionColumns: false,
       autoCompact: false,
