@@ -61,7 +61,7 @@ export function viewsRoutes(app: FastifyInstance, { lake, slots }: ServerContext
     },
     async () => {
       const views: ViewDetail[] = []
-      for (const { name } of await lake.views()) views.push(await lake.view(name))
+      for (const { name } of await lake.views()) views.push(await lake.view(name).detail())
       return { views }
     },
   )
@@ -76,7 +76,7 @@ export function viewsRoutes(app: FastifyInstance, { lake, slots }: ServerContext
         response: { 200: detail, ...problems },
       },
     },
-    async (request) => await lake.view(request.params.view),
+    async (request) => await lake.view(request.params.view).detail(),
   )
 
   app.post<{ Params: OfView; Body: { readonly full?: boolean } | null | undefined }>(

@@ -30,7 +30,7 @@ async function lookup(
   { stale }: LookupFlags,
 ): Promise<ExitCode | undefined> {
   return await context.withLake(async (lake) => {
-    const { key } = await lake.view(view, { signal: context.signal })
+    const { key } = await lake.view(view).detail({ signal: context.signal })
     const result = await lake.lookup(
       view,
       keys.map((text) => keyOf(text, key)),

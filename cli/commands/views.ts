@@ -53,7 +53,7 @@ async function listViews(context: Context): Promise<ExitCode | undefined> {
   const { signal } = context
   const views = await context.withLake(async (lake) => {
     const details: ViewDetail[] = []
-    for (const { name } of await lake.views({ signal })) details.push(await lake.view(name, { signal }))
+    for (const { name } of await lake.views({ signal })) details.push(await lake.view(name).detail({ signal }))
     return details
   })
   if (views.length === 0 && context.settings.output === 'table') {

@@ -6,14 +6,16 @@ import { commandResult } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
+import type { ViewDetail } from './views.js'
 
-/** The columns of a table, or a row of what there is to say about it. */
+/** The columns of a table, or a row of what there is to say about it, and about the view whose state it is. */
 export async function describe(
   host: TableHost,
   name: string,
   uri: string,
   snapshot: Snapshot,
   what: 'columns' | 'detail',
+  view?: ViewDetail,
 ): Promise<QueryResult> {
   const detail = await tableDetail(name, uri, snapshot)
   if (what === 'columns') {
@@ -54,7 +56,29 @@ export async function describe(
       'TIMESTAMP WITH TIME ZONE',
       detail.createdAtMs === undefined ? null : new Date(detail.createdAtMs).toISOString(),
     ],
+    ...(view && viewColumns(view)),
   })
+}
+
+/** How far the state of a view has come. */
+function viewColumns(view: ViewDetail): Readonly<Record<string, readonly [type: string, value: unknown]>> {
+  return {
+    definition: ['VARCHAR', view.definition],
+    key: ['VARCHAR[]', view.key],
+    maintenance: ['VARCHAR', view.maintenance],
+    watermarks: [
+      'STRUCT("source" VARCHAR, watermark BIGINT, "version" BIGINT, lag_versions BIGINT)[]',
+      view.watermarks.map(({ name, watermark, version }) => ({
+        source: name,
+        watermark: watermark ?? null,
+        version,
+        lag_versions: version - (watermark ?? -1),
+      })),
+    ],
+    behind: ['BOOLEAN', view.behind],
+    lag_ms: ['BIGINT', Math.round(view.lagMs)],
+    lag_bytes: ['BIGINT', view.lagBytes],
+  }
 }
 
 /** What each version did, newest first. */

@@ -44,6 +44,7 @@ import { type StreamDefinition, StreamRegistry, streamId } from './stream-regist
 import { Table } from './table.js'
 import { existingFile, readFile, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
+import { ViewHandle } from './view-handle.js'
 import { type IndexedRow, ViewIndexes } from './view-index.js'
 import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
 import type { RefreshOptions, RefreshResult } from './view-refresh.js'
@@ -52,6 +53,7 @@ import {
   type CreateViewOptions,
   createView,
   describeView,
+  dropView,
   listViews,
   type MadeView,
   pinView,
@@ -312,8 +314,14 @@ export class Lakehouse {
     return over === undefined ? listViews(this, signal) : viewsOver(this, over, signal)
   }
 
+  /** The view of a name; nothing is asked of the store. @throws {DeltaError} `NAME_INVALID`. */
+  view(name: string): ViewHandle {
+    this.checkOpen()
+    return new ViewHandle(checkTableName(name), this)
+  }
+
   /** What there is to say about a view. @throws {DeltaError} `VIEW_NOT_FOUND`. */
-  async view(name: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ViewDetail> {
+  async describeView(name: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<ViewDetail> {
     this.checkOpen()
     return describeView(this.host, name, options.signal)
   }
@@ -407,8 +415,7 @@ export class Lakehouse {
   /** Deletes a view with its state. @throws {DeltaError} `VIEW_NOT_FOUND`. */
   async dropView(name: string): Promise<void> {
     this.checkOpen()
-    await pinView(this.host, name)
-    await this.dropTable(name)
+    await dropView(this.host, this, name)
   }
 
   /**

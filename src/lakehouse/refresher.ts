@@ -8,7 +8,7 @@ const EVERY_MS = 5_000
 
 interface Views {
   views(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly ViewSummary[]>
-  view(name: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<ViewDetail>
+  describeView(name: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<ViewDetail>
   refreshView(name: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<RefreshResult>
 }
 
@@ -46,7 +46,7 @@ export class Refresher {
     await told('', async () => {
       for (const { name, uri } of await this.lake.views({ signal }))
         await told(uri, async () => {
-          const view = await this.lake.view(name, { signal })
+          const view = await this.lake.describeView(name, { signal })
           if (isRefreshDue(refreshPolicy(view.properties), view)) await this.lake.refreshView(name, { signal })
         })
     })

@@ -37,6 +37,7 @@ import type { TableHost } from './table-host.js'
 import { undoStatement } from './undo.js'
 import { statementUnsupported } from './unsupported.js'
 import { checkNoView, runViewStatement } from './view-statements.js'
+import { describeView } from './views.js'
 
 /** What statements do to a catalog. */
 export interface Catalog {
@@ -111,7 +112,15 @@ export async function runStatement(
       const name = nameIn(statement.table) ?? table.uri
       const snapshot = await table.snapshot()
       if (statement.what === 'extended') return describeExtended(host, name, table.uri, snapshot)
-      return describe(host, name, table.uri, snapshot, statement.what)
+      const isView = statement.what === 'detail' && snapshot.properties.isView && nameIn(statement.table) !== undefined
+      return describe(
+        host,
+        name,
+        table.uri,
+        snapshot,
+        statement.what,
+        isView ? await describeView(host, name, signal) : undefined,
+      )
     }
     case 'history':
       return history(host, await existing(host, statement.table), statement.limit ?? 1000, signal)

@@ -5,16 +5,11 @@ import { commandResult } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
-import { createView, listViews, pinView, rebuildView, refreshView, type ViewCatalog } from './views.js'
-
-/** What statements about views ask of the catalog. */
-interface ViewStatementCatalog extends ViewCatalog {
-  dropTable(name: string, options: { readonly ifExists?: boolean }): Promise<boolean>
-}
+import { createView, dropView, listViews, rebuildView, refreshView, type ViewCatalog } from './views.js'
 
 /** Runs a statement about views. */
 export async function runViewStatement(
-  catalog: ViewStatementCatalog,
+  catalog: ViewCatalog,
   host: TableHost,
   statement: ViewStatement,
   signal: AbortSignal | undefined,
@@ -64,9 +59,7 @@ export async function runViewStatement(
     }
     case 'dropView': {
       const name = await canonical(catalog, nameOf(statement.view))
-      if (statement.ifExists && !(await catalog.deltaOf(name).exists())) return one(host, { dropped: ['BOOLEAN', false] })
-      await pinView(host, name, signal)
-      return one(host, { dropped: ['BOOLEAN', await catalog.dropTable(name, { ifExists: statement.ifExists })] })
+      return one(host, { dropped: ['BOOLEAN', await dropView(host, catalog, name, statement.ifExists, signal)] })
     }
   }
 }

@@ -1,5 +1,7 @@
 import { DeltaError } from '../base/errors.js'
+import { clusteredBy } from '../protocol/clustering.js'
 import { field } from '../protocol/schema.js'
+import type { FieldPath } from '../protocol/schema-path.js'
 import { parseType } from '../protocol/type-text.js'
 import type { CreateView } from '../sql/statements/views.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -76,6 +78,7 @@ export interface ViewCatalog {
   tables(): Promise<readonly { readonly name: string; readonly uri: string }[]>
   deltaOf(name: string): DeltaTable
   beforeTable(options: { readonly signal?: AbortSignal | undefined }): Promise<void>
+  dropTable(name: string, options?: { readonly ifExists?: boolean | undefined }): Promise<boolean>
 }
 
 const PREFIX = '__view_'
@@ -195,11 +198,38 @@ export async function rebuildView(
     orReplace: true,
     ifNotExists: false,
     as,
-    clusterBy: [],
+    clusterBy: await clusteringLeft(host, name, as, table, snapshot, signal),
     comment: snapshot.metadata.description,
     properties: ownProperties(snapshot),
   }
   return writeNew(host, catalog, table, name, request, signal)
+}
+
+/**
+ * Deletes a view with its state, and with the view of its buckets, which goes first: without it the others still answer.
+ *
+ * @returns false when there was none, with `ifExists`.
+ * @throws {DeltaError} `VIEW_NOT_FOUND` otherwise.
+ */
+export async function dropView(
+  host: TableHost,
+  catalog: ViewCatalog,
+  name: string,
+  ifExists = false,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  if (ifExists && !(await catalog.deltaOf(name).exists())) return false
+  await pinView(host, name, signal)
+  const beside = await bucketsBeside(host, name, signal)
+  if (beside) await catalog.dropTable(beside, { ifExists: true })
+  return catalog.dropTable(name, { ifExists })
+}
+
+/** The name of the view that holds a view's buckets, where there is one. */
+async function bucketsBeside(host: TableHost, name: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+  const inBuckets = bucketsName(name)
+  const beside = inBuckets.length <= 128 ? await host.pin({ schema: '', name: inBuckets }, signal) : undefined
+  return beside && viewOf(beside.snapshot) ? inBuckets : undefined
 }
 
 /** Brings a view's state up to its sources; views that it reads come first. @throws {DeltaError} `VIEW_NOT_FOUND`. */
@@ -216,10 +246,24 @@ export async function refreshView(host: TableHost, name: string, options: Refres
     () => pinView(host, name, signal),
     options,
   )
-  const inBuckets = bucketsName(name)
-  const beside = view.plan.event && inBuckets.length <= 128 ? await host.pin({ schema: '', name: inBuckets }, signal) : undefined
-  if (beside && viewOf(beside.snapshot)) await refreshView(host, inBuckets, options)
+  const beside = view.plan.event && (await bucketsBeside(host, name, signal))
+  if (beside) await refreshView(host, beside, options)
   return result
+}
+
+/** What a view is clustered by, as far as another definition has these columns. */
+async function clusteringLeft(
+  host: TableHost,
+  name: string,
+  as: string,
+  table: DeltaTable,
+  snapshot: Snapshot,
+  signal: AbortSignal | undefined,
+): Promise<readonly FieldPath[]> {
+  const clustered = clusteredBy((await table.known()).domainMetadata(), snapshot.schema, snapshot.mapping)
+  if (clustered.length === 0) return []
+  const { columns } = await planOf(host, name, as, signal)
+  return clustered.filter(([first]) => columns.some((column) => column.name === first))
 }
 
 /** A reading of the newest versions, each pinned once. */
@@ -261,6 +305,10 @@ async function writeNew(
     }
     const other = newView(definition, await planOf(host, inBuckets, definition, signal))
     await writeView(host, catalog, catalog.deltaOf(inBuckets), inBuckets, other, beside, signal)
+  } else if (made.created) {
+    // Those of a view that was here before are of another definition.
+    const old = await bucketsBeside(host, name, signal)
+    if (old) await catalog.dropTable(old, { ifExists: true })
   }
   return made
 }

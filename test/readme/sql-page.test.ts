@@ -26,7 +26,7 @@ describe('the page of statements', () => {
   )
 
   it('leaves behind what it says', async () => {
-    expect(await column('SHOW TABLES')).toEqual(['kept', 'prices', 'views'])
+    expect(await column('SHOW TABLES')).toEqual(['events', 'kept', 'prices', 'views'])
     expect(await column('SELECT id FROM views ORDER BY id')).toEqual([1n, 2n])
   })
 

@@ -14,7 +14,7 @@ const post = (path: string, body: unknown) => at.post(path, JSON.stringify(body)
 
 describe('the routes of views', () => {
   it('list views, and tell of one what the library tells', async () => {
-    const detail = JSON.parse(JSON.stringify(await at.lake.view('per_url'))) as { lagMs: number }
+    const detail = JSON.parse(JSON.stringify(await at.lake.view('per_url').detail())) as { lagMs: number }
     expect(await jsonOf(await at.get('/v1/views/per_url'))).toMatchObject({ ...detail, lagMs: expect.any(Number), behind: true })
     expect(await jsonOf(await at.get('/v1/views'))).toMatchObject({ views: [{ name: 'per_url', key: ['url'] }] })
     expect(await problemOf(await at.get('/v1/views/hits'))).toMatchObject({ status: 404, code: 'VIEW_NOT_FOUND' })

@@ -110,6 +110,7 @@ describe('the package', () => {
         "UndoneFile",
         "VersionRange",
         "ViewDetail",
+        "ViewHandle",
         "ViewSummary",
         "WatchOptions",
       ]

@@ -24,9 +24,9 @@ describe('the refresher', () => {
     })
     await lake.sql(`INSERT INTO t VALUES ('a', 2)`)
     const refresher = lake.keepViewsFresh({ everyMs: 5 })
-    await expect.poll(async () => (await lake.view('eager')).behind, { timeout: 20_000 }).toBe(false)
+    await expect.poll(async () => (await lake.view('eager').detail()).behind, { timeout: 20_000 }).toBe(false)
     await refresher.close()
-    expect([(await lake.view('lazy')).behind, (await lake.view('manual')).behind]).toEqual([true, true])
+    expect([(await lake.view('lazy').detail()).behind, (await lake.view('manual').detail()).behind]).toEqual([true, true])
     expect(events.filter(({ type }) => type === 'degraded')).toEqual([])
   })
 
@@ -65,6 +65,6 @@ describe('the refresher', () => {
       { k: null, n: 1n },
       { k: 'a', n: 2n },
     ])
-    expect((await lake.view('manual')).properties).toMatchObject({ 'deltaic.view.refresh': 'manual' })
+    expect((await lake.view('manual').detail()).properties).toMatchObject({ 'deltaic.view.refresh': 'manual' })
   })
 })

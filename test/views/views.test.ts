@@ -75,8 +75,46 @@ describe('a materialized view', () => {
     expect(await lake.views()).toMatchObject([{ name: 'per_url', sources: ['hits'] }])
     expect(await lake.views({ over: 'hits' })).toMatchObject([{ name: 'per_url' }])
     expect(await lake.views({ over: 'per_url' })).toEqual([])
-    expect(await lake.view('PER_URL'.toLowerCase())).toMatchObject({ key: ['url'], incremental: true, behind: false })
-    await expect(lake.view('hits')).rejects.toMatchObject({ code: 'VIEW_NOT_FOUND' })
+    expect(await lake.view('PER_URL'.toLowerCase()).detail()).toMatchObject({ key: ['url'], incremental: true, behind: false })
+    await expect(lake.view('hits').detail()).rejects.toMatchObject({ code: 'VIEW_NOT_FOUND' })
+  })
+
+  it('is described with its lag, and answers by key under its name', async () => {
+    await lake.sql(
+      `CREATE MATERIALIZED VIEW lazy CLUSTER BY (url) TBLPROPERTIES ('deltaic.view.refresh' = 'manual') AS SELECT url, count(*)::INT AS n FROM hits GROUP BY url`,
+    )
+    const [before] = await rows('DESCRIBE DETAIL lazy')
+    expect(before).toMatchObject({ name: 'lazy', behind: false, lag_ms: 0n, lag_bytes: 0n })
+    await lake.sql("INSERT INTO hits SELECT * FROM hits WHERE url = '/a'")
+    const [after] = await rows('DESCRIBE DETAIL lazy')
+    expect(after).toMatchObject({ behind: true })
+    expect(Number(after?.['lag_bytes'])).toBeGreaterThan(0)
+    const { watermarks } = await lake.view('lazy').detail()
+    expect(
+      JSON.stringify(after?.['watermarks'], (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value)),
+    ).toContain(`"lag_versions":1`)
+    expect(watermarks[0]?.version).toBe((watermarks[0]?.watermark ?? 0) + 1)
+    const found = await lake.view('lazy').lookup({ url: '/a' })
+    expect(await found.rows()).toEqual(await rows(`SELECT * FROM lazy WHERE url = '/a'`))
+    expect(await lake.view('lazy').refresh()).toMatchObject({ outcome: 'refreshed' })
+    await lake.view('lazy').rebuild({ as: 'SELECT url, max(at_ms) AS last FROM hits GROUP BY url' })
+    expect((await rows('SHOW CREATE TABLE lazy'))[0]?.['createtab_stmt']).toContain('CLUSTER BY (`url`)')
+    await lake.view('lazy').drop()
+    await lake.sql(`RESTORE TABLE hits TO VERSION AS OF ${watermarks[0]?.watermark ?? 0}`)
+  })
+
+  it('goes with its buckets, and loses them where they are no longer its own', async () => {
+    const buckets = `TBLPROPERTIES ('deltaic.view.asOf' = 'seen', 'deltaic.view.bucket' = '1 hour')`
+    const as = 'AS SELECT k, count(*) AS n FROM times GROUP BY k'
+    const names = async () => (await lake.tables()).map(({ name }) => name).filter((name) => name.startsWith('timed'))
+    await lake.sql(`CREATE TABLE times (k INT, seen TIMESTAMP); CREATE MATERIALIZED VIEW timed ${buckets} ${as}`)
+    expect(await names()).toEqual(['timed', 'timed__buckets'])
+    await lake.sql(`CREATE OR REPLACE MATERIALIZED VIEW timed ${as}`)
+    expect(await names()).toEqual(['timed'])
+    await lake.sql(`CREATE OR REPLACE MATERIALIZED VIEW timed ${buckets} ${as}; DROP MATERIALIZED VIEW timed`)
+    expect(await names()).toEqual([])
+    expect(await rows('DROP MATERIALIZED VIEW IF EXISTS timed')).toEqual([{ dropped: false }])
+    await lake.sql('DROP TABLE times')
   })
 
   it.each([
