@@ -77,12 +77,12 @@ export class Kappa implements Contestant {
   }
 
   async crash(): Promise<void> {
-    const [processor, { admin, producer }] = [this.processor, this]
+    const dead = [this.processor?.close(), this.admin?.disconnect(), this.producer?.disconnect()]
     this.processor = undefined
     this.producer = undefined
     await this.broker.kill()
-    await Promise.allSettled([processor?.close(), admin?.disconnect(), producer?.disconnect()])
     await this.broker.start()
+    void Promise.allSettled(dead)
     await this.connect()
     this.processor = await Processor.start(this.kafkaClient, this.topic, restore(this.snapshot), this.snapshot)
   }
@@ -160,6 +160,7 @@ class Processor {
   private readonly consumer: Consumer
   private readonly file: string
   private writtenAt = performance.now()
+  private isClosed = false
 
   private constructor(consumer: Consumer, state: State, file: string) {
     this.consumer = consumer
@@ -176,13 +177,19 @@ class Processor {
   ): Promise<Processor> {
     const consumer = kafka.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 20, maxBytesPerPartition: 8 * 2 ** 20 })
     const processor = new Processor(consumer, state, file)
-    consumer.on(consumer.events.GROUP_JOIN, () => consumer.seek({ topic, partition: 0, offset: String(state.next) }))
+    const joined = new Promise<void>((resolve) => {
+      consumer.on(consumer.events.GROUP_JOIN, () => {
+        consumer.seek({ topic, partition: 0, offset: String(state.next) })
+        resolve()
+      })
+    })
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning: true })
     await consumer.run({
       autoCommit: false,
       eachBatch: async ({ batch: { messages } }) => {
         for (const { offset, key, value, headers } of messages) {
+          if (processor.isClosed) return
           if (Number(offset) < state.next) continue
           state.next = Number(offset) + 1
           const [producer, sequence] = [String(key), Number(headers?.['sequence'])]
@@ -193,10 +200,12 @@ class Processor {
         if (performance.now() - processor.writtenAt > SNAPSHOT_MS) await processor.write()
       },
     })
+    await joined
     return processor
   }
 
   async close(): Promise<void> {
+    this.isClosed = true
     await this.consumer.disconnect()
   }
 

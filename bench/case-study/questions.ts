@@ -3,7 +3,7 @@ import type { CaseStream } from '../../data/case-stream.js'
 import { dice, zipf } from '../../data/dice.js'
 import type { Contestant } from './contestant.js'
 import { type Instant, type Phase, round } from './result.js'
-import type { Run } from './run.js'
+import { GIVE_UP_MS, type Run } from './run.js'
 import type { Truth } from './truth.js'
 
 const ASKERS = 4
@@ -61,17 +61,25 @@ export class Questions {
       const ranks = Uint16Array.of(this.truth.paths.indexOf(url))
       await this.run.deliver({ producer: 'prober', sequence: n, isCopy: false, ranks, atMs: Float64Array.of(at), ndjson })
       const acknowledged = performance.now()
-      let isSeen = false
-      while (!isSeen && performance.now() - acknowledged < NEVER_MS) {
-        isSeen = (await this.contestant.ask(url).catch(() => 0)) > 0
-        if (!isSeen) await sleep(1)
-      }
+      const isSeen = await this.isSeen(url, acknowledged + NEVER_MS)
       if (isSeen) this.freshMs.push(performance.now() - acknowledged)
-      else this.never++
+      else if (isSeen === false) this.never++
     }
   }
 
+  /** `undefined` when a question had no answer: that says how long the crash took, and nothing of freshness. */
+  private async isSeen(url: string, untilMs: number): Promise<boolean | undefined> {
+    while (performance.now() < untilMs) {
+      const views = await this.contestant.ask(url).catch(() => undefined)
+      if (views === undefined) return undefined
+      if (views > 0) return true
+      await sleep(1)
+    }
+    return false
+  }
+
   private async answer(rank: number): Promise<Instant> {
+    const giveUpAtMs = performance.now() + GIVE_UP_MS
     for (;;) {
       const { position, isInUpkeep } = this.run
       const least = this.truth.acknowledged[rank] as number
@@ -86,7 +94,7 @@ export class Questions {
         const share = round(off / Math.max(1, least))
         return { phase: inUpkeep ? 'during upkeep' : phase, position: round(position), ms, off, share }
       } catch (error) {
-        if (this.run.crashedAt === undefined) throw error
+        if (this.run.crashedAt === undefined || performance.now() > giveUpAtMs) throw error
         await sleep(10)
       }
     }

@@ -6,8 +6,8 @@ import type { Truth } from './truth.js'
 
 const UPKEEP_EVERY = 1 / 8
 const CRASH_AT = 0.55
-/** How long a post is repeated. */
-const GIVE_UP_MS = 120_000
+/** How long a post or a question is repeated. */
+export const GIVE_UP_MS = 120_000
 
 /** The stream on its way into a contestant, and what befalls it meanwhile. */
 export class Run {
@@ -30,7 +30,7 @@ export class Run {
   private readonly queues = new Map<string, ViewPost[]>()
   private upkeeps = 0
   private hasRestarted = false
-  private failed: unknown
+  private failed: Error | undefined
 
   constructor(contestant: Contestant, source: CaseStream, truth: Truth, rows: number) {
     this.contestant = contestant
@@ -114,7 +114,7 @@ export class Run {
           this.hasRestarted = true
         },
         (error: unknown) => {
-          this.failed = error
+          this.failed = asError(error)
         },
       )
     }
@@ -123,15 +123,22 @@ export class Run {
     this.upkeeps = Math.floor(position / UPKEEP_EVERY)
     this.isInUpkeep = true
     const started = performance.now()
+    const { crashedAt, hasRestarted } = this
     this.upkeepDone = contestant
       .upkeep()
       .then(() => void this.upkeepMs.push(round(performance.now() - started)))
       .catch((error: unknown) => {
         // One that the crash ends is made up for by the next.
-        if (this.crashedAt === undefined) this.failed = error
+        const wasHit =
+          this.crashedAt !== crashedAt || this.hasRestarted !== hasRestarted || (crashedAt !== undefined && !hasRestarted)
+        if (!wasHit) this.failed = asError(error)
       })
       .finally(() => {
         this.isInUpkeep = false
       })
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
 }

@@ -78,7 +78,7 @@ export function folderBytes(folder: string): number {
   return bytes
 }
 
-/** What processes have read and written by system calls, files and sockets alike; `undefined` where the system does not tell. */
+/** What processes have read and written, files and sockets alike, cached or not; `undefined` where the system does not tell. */
 export function bytesMoved(pids: readonly number[]): number | undefined {
   if (!existsSync('/proc/self/io')) return undefined
   let bytes = 0

@@ -16,16 +16,16 @@ export interface StudyOptions {
   readonly postRows: number
 }
 
-const PROBES = 100
-const AS_OF_QUESTIONS = 100
+const PROBES_MAX = 100
+const AS_OF_QUESTIONS_MAX = 100
 
 /** Runs the whole study with one contestant. */
 export async function study(contestant: Contestant, folder: string, options: StudyOptions): Promise<ContestantResult> {
   const { rows, urls, instants, seed, postRows } = options
   const stream = caseStream({ seed, rows, urls, postRows })
-  const probes = Array.from({ length: PROBES }, (_, n) => `/probe/${n}`)
+  const probes = Array.from({ length: Math.min(PROBES_MAX, instants) }, (_, n) => `/probe/${n}`)
   const paths = [...stream.paths, ...probes]
-  const truth = new Truth(stream, paths, AS_OF_QUESTIONS, dice(seed + 1))
+  const truth = new Truth(stream, paths, Math.min(AS_OF_QUESTIONS_MAX, instants), dice(seed + 1))
   await contestant.open(folder, paths)
   try {
     const run = new Run(contestant, stream, truth, rows)
@@ -75,7 +75,7 @@ async function repairOf(contestant: Contestant, truth: Truth, pollution: Polluti
   const pids = () => [process.pid, ...contestant.pids()]
   const moved = bytesMoved(pids())
   const started = performance.now()
-  await contestant.repair(pollution)
+  if (pollution.rows > 0) await contestant.repair(pollution)
   const ms = round(performance.now() - started)
   const now = bytesMoved(pids())
   const after = truth.deviation(await contestant.counts(), truth.real)

@@ -13,7 +13,6 @@ const REPOSITORY = resolve(import.meta.dirname, '../..')
 const BUILD = join(REPOSITORY, 'dist/.cli-test')
 const LOCK = join(REPOSITORY, 'dist/.cli-test.lock')
 const STAMP = join(BUILD, 'built')
-const MAIN = join(BUILD, 'cli/main.cjs')
 const SOURCES = ['src', 'cli', 'server', 'data', 'bench']
 
 // Each test starts several processes, on machines that may have little to spare.
@@ -35,6 +34,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What it reads; `keptOpen` never ends. */
   readonly stdin?: string | Uint8Array | typeof keptOpen
+  /** Another compiled program, such as `bench/main.cjs`. @defaultValue the command line */
+  readonly program?: string
 }
 
 /** A lakehouse in a folder of its own, gone after the file's tests; and the command line on it. */
@@ -73,7 +74,8 @@ export interface Running {
 
 function startCli(words: readonly string[], options: RunOptions): Running {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', ...options.env }
-  const child = spawn(process.execPath, [MAIN, ...words], { cwd: options.cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
+  const main = join(BUILD, options.program ?? 'cli/main.cjs')
+  const child = spawn(process.execPath, [main, ...words], { cwd: options.cwd, env, stdio: ['pipe', 'pipe', 'pipe'] })
   const out: Buffer[] = []
   const err: Buffer[] = []
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
