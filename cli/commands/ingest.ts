@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import type { AppendOptions, InputFormat } from '../../src/index.js'
+import { type AppendOptions, COMPRESSIONS, INPUT_FORMATS } from '../../src/index.js'
 import { argument, collect, fromOne, fromZero, seconds } from '../arguments.js'
 import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
@@ -14,16 +14,6 @@ interface IngestFlags extends FollowFlags {
   readonly schema: 'strict' | 'evolve'
 }
 
-const FORMATS = [
-  'ndjson',
-  'json',
-  'csv',
-  'parquet',
-  'arrow',
-  'clf',
-  'combined',
-  'nginx',
-] as const satisfies readonly InputFormat[]
 const STDIN = '-'
 
 export function ingestCommand(run: Run): Command {
@@ -31,10 +21,10 @@ export function ingestCommand(run: Run): Command {
     .description('load files, or what comes from stdin')
     .argument('<table>')
     .argument('[files...]', 'what to load, in order; - is stdin')
-    .addOption(new Option('--format <format>', 'what the data is (default: by the name; ndjson from stdin)').choices(FORMATS))
     .addOption(
-      new Option('--compression <kind>', 'how it is compressed (default: by the name)').choices(['none', 'gzip', 'br', 'zstd']),
+      new Option('--format <format>', 'what the data is (default: by the name; ndjson from stdin)').choices(INPUT_FORMATS),
     )
+    .addOption(new Option('--compression <kind>', 'how it is compressed (default: by the name)').choices(COMPRESSIONS))
     .addOption(
       new Option(
         '--follow <file|folder|s3://prefix>',

@@ -1,7 +1,11 @@
 import { DeltaError } from '../base/errors.js'
 
-export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined' | 'nginx'
-export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
+/** @see docs/formats.md */
+export const INPUT_FORMATS = ['ndjson', 'json', 'csv', 'parquet', 'arrow', 'clf', 'combined', 'nginx'] as const
+export type InputFormat = (typeof INPUT_FORMATS)[number]
+
+export const COMPRESSIONS = ['none', 'gzip', 'br', 'zstd'] as const
+export type Compression = (typeof COMPRESSIONS)[number]
 
 const BY_EXTENSION: Readonly<Record<string, InputFormat>> = {
   ndjson: 'ndjson',

@@ -1,19 +1,9 @@
 import { DeltaError } from '../base/errors.js'
+import { COMPRESSIONS, type Compression, INPUT_FORMATS, type InputFormat } from '../ingest/formats.js'
 import type { Copy } from '../sql/statements/insert.js'
-import type { AppendInput, AppendOptions, AppendResult, Compression, InputFormat, SqlOptions } from './options.js'
+import type { AppendInput, AppendOptions, AppendResult, SqlOptions } from './options.js'
 import type { TableHost } from './table-host.js'
 
-const FORMATS: readonly string[] = [
-  'ndjson',
-  'json',
-  'csv',
-  'parquet',
-  'arrow',
-  'clf',
-  'combined',
-  'nginx',
-] satisfies readonly InputFormat[]
-const COMPRESSIONS: readonly string[] = ['none', 'gzip', 'br', 'zstd'] satisfies readonly Compression[]
 const ON_ERROR: readonly string[] = ['fail', 'reject']
 
 /**
@@ -44,7 +34,7 @@ export async function copyInto(
       { hint: 'options are FORMAT, COMPRESSION and ON_ERROR' },
     )
   return table.append(file, {
-    format: oneOf<InputFormat>('FORMAT', FORMATS, format),
+    format: oneOf<InputFormat>('FORMAT', INPUT_FORMATS, format),
     compression: oneOf<Compression>('COMPRESSION', COMPRESSIONS, compression),
     onError: oneOf<'fail' | 'reject'>('ON_ERROR', ON_ERROR, onError),
     signal,

@@ -3,9 +3,10 @@ import { DeltaError } from '../base/errors.js'
 import { DiskFiles } from '../ingest/follow/disk-files.js'
 import { follow } from '../ingest/follow/follow.js'
 import { StoreFiles } from '../ingest/follow/store-files.js'
+import type { Compression, InputFormat } from '../ingest/formats.js'
 import type { RowSink } from '../ingest/row-sink.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import type { Compression, InputFormat, Progress } from './options.js'
+import type { Progress } from './options.js'
 import type { TableHost } from './table-host.js'
 
 export interface FollowOptions {

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.js'
 import type { EventSink } from '../base/events.js'
 import type { Random } from '../base/random.js'
 import type { CacheUse } from '../engine/range-cache.js'
+import type { Compression, InputFormat } from '../ingest/formats.js'
 import type { ChangeResult } from '../ops/change-result.js'
 import type { RestoreOutcome } from '../ops/restore.js'
 import type { StoreUse } from '../storage/meter.js'
@@ -141,10 +142,6 @@ export type AppendInput =
   | RecordBatch
   | RecordBatchReader
   | { readonly sql: string; readonly params?: SqlParameters | undefined }
-
-/** @see docs/formats.md */
-export type InputFormat = 'ndjson' | 'json' | 'csv' | 'parquet' | 'arrow' | 'clf' | 'combined' | 'nginx'
-export type Compression = 'none' | 'gzip' | 'br' | 'zstd'
 
 export interface AppendOptions {
   /** @defaultValue by the file's name; `ndjson` for bytes and streams */

@@ -4,7 +4,7 @@ import type { ArrowInput } from '../engine/arrow-in.js'
 import type { Connection } from '../engine/database.js'
 import type { BatchId } from '../ingest/batches.js'
 import { type SpooledBody, spoolBody } from '../ingest/body.js'
-import { inputKind } from '../ingest/formats.js'
+import { type Compression, type InputFormat, inputKind } from '../ingest/formats.js'
 import { GroupCommit } from '../ingest/group-commit.js'
 import type { IngestResult } from '../ingest/group-read.js'
 import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
@@ -34,8 +34,6 @@ import type {
   ChangeRowsOptions,
   ChangeRowsResult,
   CheckpointResult,
-  Compression,
-  InputFormat,
   MergeOptions,
   MergeRowsResult,
   OptimizeOptions,

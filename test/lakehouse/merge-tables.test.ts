@@ -1,19 +1,11 @@
 // MERGE on tables with column mapping, row ids, deletion vectors, defaults, generated columns and constraints.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
-import { openLakehouse } from '../../src/index.js'
+import { describe, expect, it } from 'vitest'
 import { LocalStore } from '../../src/storage/local.js'
-import { openWorld, readRowIds, rowsOf } from '../support/world.js'
+import { diskLake, openWorld, readRowIds, rowsOf } from '../support/world.js'
 
 const world = await openWorld()
-const folder = mkdtempSync(join(tmpdir(), 'deltaic-merge-tables-'))
-const lake = await openLakehouse(folder, { threads: 2, memoryLimitBytes: 2 ** 29 })
-afterAll(async () => {
-  await lake.close()
-  rmSync(folder, { recursive: true, force: true })
-})
+const { lake, folder } = await diskLake()
 
 const BOTH = [true, false]
 const KINDS = ['none', 'name', 'id'].flatMap((mode) =>

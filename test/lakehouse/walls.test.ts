@@ -1,30 +1,15 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DeltaError, type Lakehouse, openLakehouse } from '../../src/index.js'
+import { DeltaError } from '../../src/index.js'
 import { Engines } from '../../src/lakehouse/engines.js'
 import { openStore } from '../../src/storage/open.js'
 import { attacks } from '../support/attacks.js'
+import { openSecretLake, SECRET } from '../support/secret-lake.js'
 
-const SECRET = 'the-secret-of-this-machine'
-
-let folder: string
-let secret: string
-let lake: Lakehouse
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'deltaic-walls-'))
-  secret = join(folder, 'secret.csv')
-  await writeFile(secret, `word\n${SECRET}\n`)
-  lake = await openLakehouse(join(folder, 'lake'))
-  await lake.sql("CREATE TABLE t (id INT, s STRING) PARTITIONED BY (s); INSERT INTO t VALUES (1, 'a')")
-})
-
-afterAll(async () => {
-  await lake?.close()
-  await rm(folder, { recursive: true, force: true })
-})
+const at = await openSecretLake()
+const { folder, secret, lake } = at
+afterAll(() => at[Symbol.asyncDispose]())
 
 const armed = (attack: string) =>
   attack.replaceAll("'{sec' || 'ret}'", `'${secret.slice(0, 5)}' || '${secret.slice(5)}'`).replaceAll('{secret}', secret)

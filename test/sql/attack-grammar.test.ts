@@ -1,12 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Lakehouse, openLakehouse } from '../../src/index.js'
+import { afterAll, describe, expect, it } from 'vitest'
 import { attack, EXPRESSION_PLACES, everyAttack, SOURCE_PLACES, scramble } from '../support/attack-grammar.js'
+import { openSecretLake, SECRET } from '../support/secret-lake.js'
 
-const SECRET = 'the-secret-of-this-machine'
 /** What changes the table. */
 const CHANGING = /^(INSERT|DELETE|UPDATE|MERGE|CREATE|ALTER|OPTIMIZE|REORG|RESTORE)/
 /** More of them look deeper. */
@@ -14,22 +11,9 @@ const RUNS = Number(process.env['DELTAIC_FUZZ_RUNS'] ?? 150)
 const REFUSALS =
   /^(SQL_FORBIDDEN|SQL_INVALID|STATEMENT_UNSUPPORTED|TABLE_NOT_FOUND|ARGUMENT_INVALID|NAME_INVALID|TYPE_UNSUPPORTED|FEATURE_UNSUPPORTED)$/
 
-let folder: string
-let secret: string
-let lake: Lakehouse
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'deltaic-grammar-'))
-  secret = join(folder, 'secret.csv')
-  await writeFile(secret, `word\n${SECRET}\n`)
-  lake = await openLakehouse(join(folder, 'lake'))
-  await lake.sql("CREATE TABLE t (id INT, s STRING) PARTITIONED BY (s); INSERT INTO t VALUES (1, 'a')")
-})
-
-afterAll(async () => {
-  await lake?.close()
-  await rm(folder, { recursive: true, force: true })
-})
+const at = await openSecretLake()
+const { folder, secret, lake } = at
+afterAll(() => at[Symbol.asyncDispose]())
 
 /** What a statement of a stranger comes to: rows as text, or the code of its refusal. */
 async function outcome(statement: string): Promise<{ readonly code?: string; readonly text: string }> {

@@ -9,7 +9,7 @@ import { Database } from '../../src/engine/database.js'
 import { RangeCache } from '../../src/engine/range-cache.js'
 import { Spool } from '../../src/engine/spool.js'
 import { ident } from '../../src/engine/sql-text.js'
-import type { CreateTableOptions, LakehouseOptions } from '../../src/index.js'
+import { type CreateTableOptions, type LakehouseOptions, openLakehouse } from '../../src/index.js'
 import { checkDesign, createDeltaTable, fieldOf } from '../../src/lakehouse/create.js'
 import { Lakehouse } from '../../src/lakehouse/lakehouse.js'
 import type { Action, AddFile, RemoveFile } from '../../src/protocol/actions.js'
@@ -152,6 +152,17 @@ export async function openLake(store: ObjectStore = new MemoryStore(), options: 
       await rm(tempFolder, { recursive: true, force: true })
     },
   })
+}
+
+/** A lakehouse in a folder of its own, which goes with the last test of the file. */
+export async function diskLake(): Promise<{ readonly lake: Lakehouse; readonly folder: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'deltaic-lake-'))
+  const lake = await openLakehouse(folder, { threads: 2, memoryLimitBytes: 2 ** 29 })
+  afterAll(async () => {
+    await lake.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return { lake, folder }
 }
 
 /** What a query answers, as plain objects; 64-bit integers as numbers. */

@@ -17,9 +17,11 @@ describe('the package', () => {
   it('exports these values, and no others', () => {
     expect(Object.keys(deltaic).sort()).toMatchInlineSnapshot(`
       [
+        "COMPRESSIONS",
         "DELTAIC_VERSION",
         "DeltaError",
         "IDEMPOTENCY_KEY_PREFIX",
+        "INPUT_FORMATS",
         "KIND_OF",
         "StreamRunner",
         "checkStore",
@@ -53,6 +55,7 @@ describe('the package', () => {
         "ChangesOptions",
         "CheckStoreOptions",
         "Clock",
+        "Compression",
         "Conflict",
         "CreateViewOptions",
         "DataType",
@@ -68,6 +71,7 @@ describe('the package', () => {
         "IndexedRow",
         "IngestOptions",
         "IngestResult",
+        "InputFormat",
         "Lakehouse",
         "LakehouseStats",
         "LookupKey",
