@@ -35,7 +35,7 @@ const scanStats = object({
   bytesRead: whole,
   bytesSkipped: whole,
   filesFromCache: whole,
-  skippedBy: object({ partition: whole, generated: whole, statistics: whole, answered: whole, limit: whole }),
+  skippedBy: object({ partition: whole, generated: whole, statistics: whole, join: whole, answered: whole, limit: whole }),
 })
 
 const queryAnswer = object({

@@ -111,6 +111,8 @@ export interface SkippedBy {
   readonly generated: number
   /** Bounds and null counts. */
   readonly statistics: number
+  /** Keys of the other side of a join. */
+  readonly join: number
   /** Statistics that answer `count`, `min` and `max` without the rows. */
   readonly answered: number
   /** Other files, which hold enough rows for a `LIMIT`, or the first in its order. */

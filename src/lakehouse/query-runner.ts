@@ -21,6 +21,7 @@ import { readAsOf } from '../views/as-of.js'
 import type { PinnedPart } from '../views/exact.js'
 import { withFigures } from './answered.js'
 import type { Engines } from './engines.js'
+import { type KeyReader, readKeys, selectJoined } from './joined-files.js'
 import type { ScanStats, SkippedBy, SqlOptions, SqlParameters, ViewRead } from './options.js'
 import { pinsOf, versionsOf } from './query-pins.js'
 import { QueryResult } from './result.js'
@@ -110,6 +111,18 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     outside = true
   }
   const sessions = outside ? await engines.forLocations() : engines.sessions
+  const unjoined = [...selections]
+  const read: KeyReader = async (at, sql) => {
+    const planned = plan.tables[at] as PlannedTable
+    const table = tables.get(planned.snapshot) as DeltaTable
+    const opened = await openTable(engines, sessions.database, table, planned, unjoined[at], request.signal)
+    try {
+      return await readKeys(sessions, [viewOf(planned, opened.sql)], sql, request.signal)
+    } finally {
+      opened.release()
+    }
+  }
+  for (const at of plan.tables.keys()) selections[at] = await selectJoined(plan.tables, unjoined, at, read, request.signal)
   const releases: (() => void)[] = []
   try {
     const views: string[] = []
@@ -129,7 +142,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
       releases.push(() => release())
       scans[at] = files
       filesFromCache += fromCache
-      views.push(`CREATE TEMP VIEW ${ident(planned.standIn)} AS ${sql}`)
+      views.push(viewOf(planned, sql))
     }
     views.push(...plan.views.map(viewStatement))
     const session = await sessions.take(views)
@@ -144,6 +157,10 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const give of releases) give()
     throw error
   }
+}
+
+function viewOf({ standIn }: PlannedTable, sql: string): string {
+  return viewStatement({ standIn, sql })
 }
 
 /** Within a query, the newest version of a table is the same wherever it is named. */
@@ -239,7 +256,7 @@ async function select(
     if (!shortcut) return snapshot.files(condition, { signal, steps: conditions })
     const left = shortcut.kind === 'summary' ? `(${condition}) AND NOT ${shortcut.answered}` : condition
     const wanted = shortcut.kind === 'first' ? shortcut.wanted : undefined
-    return snapshot.files(left, { signal, steps: [...conditions, left], wanted })
+    return snapshot.files(left, { signal, steps: [...conditions, condition, left], wanted })
   }
   const files = await changedFiles(table, snapshot, changesFrom, { signal })
   return {
@@ -283,7 +300,14 @@ function scanShape({ snapshot, columns, address }: PlannedTable): ScanShape {
 }
 
 /** In the order of the steps of a selection. */
-const SKIPPED_BY = ['partition', 'generated', 'statistics', 'answered', 'limit'] as const satisfies readonly (keyof SkippedBy)[]
+const SKIPPED_BY = [
+  'partition',
+  'generated',
+  'statistics',
+  'join',
+  'answered',
+  'limit',
+] as const satisfies readonly (keyof SkippedBy)[]
 
 export function skippedByOf(selections: readonly FileSelection[]): SkippedBy {
   const sum = (at: number) => selections.reduce((total, { skippedBy }) => total + (skippedBy[at] ?? 0), 0)

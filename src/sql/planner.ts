@@ -11,10 +11,11 @@ import { field, findField, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import type { AnswerShape } from './answer-shape.js'
+import { type JoinKeys, joinKeys } from './join-keys.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
 import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
-import { readScans, type TableScan } from './scans.js'
+import { type PlanRead, readPlan, type TableScan } from './scans.js'
 import { type Shortcut, shortcutFor } from './shortcut.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
 import { isSteady, type QueryTemplate, readTemplate } from './template.js'
@@ -84,6 +85,8 @@ export interface TableNeeds {
   /** Columns that the query reads, in lower case; `undefined` for all. */
   readonly columns: ReadonlySet<string> | undefined
   readonly shortcut: Shortcut | undefined
+  /** Joins by which files may be left out, once the other side's keys are known. */
+  readonly joins: readonly JoinKeys[]
 }
 
 /** A table as a query uses it. */
@@ -229,11 +232,14 @@ export class Planner {
       for (const table of pinned.tables) await session.run(`CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`)
       for (const view of pinned.views) await session.run(viewStatement(view))
       const columns = await session.describe(template.text, { params, signal })
-      const scans = await explain(session, template.text, params)
+      const read = await explain(session, template.text, params)
+      const scans = read?.scans
       const isAlone = scans?.length === 1 && pinned.tables.length === 1 && pinned.views.length === 0
-      const needs = await Promise.all(
+      const alone = await Promise.all(
         pinned.tables.map((table) => this.needsOf(table, scans, isAlone && !table.address ? template.shape : undefined, params)),
       )
+      const joins = read && (await this.joins(template, pinned, read))
+      const needs = alone.map((one) => ({ ...one, joins: joins?.get(one.standIn.toLowerCase()) ?? [] }))
       const binding = { columns, needs }
       if (!template.asksForTheTime) this.bindings.set(key, binding)
       return binding
@@ -242,13 +248,22 @@ export class Planner {
     }
   }
 
+  /** Keys are looked up apart from the query, so that it has to be one that answers alike both times. */
+  private async joins({ isSteady, givenNames }: QueryTemplate, { tables, views }: PinnedAll, { joins, scans }: PlanRead) {
+    if (!isSteady || !givenNames || views.length > 0 || joins.length === 0) return undefined
+    const joined = tables.filter(
+      ({ snapshot, changesFrom, changes, address }) => !changesFrom && !changes && !address && isPrunable(snapshot),
+    )
+    return joinKeys(this.database, joins, scans, joined, givenNames)
+  }
+
   /** Several scans of one table share its files: a file is needed when any of them needs it. */
   private async needsOf(
     { standIn, snapshot, changesFrom }: Pinned,
     scans: readonly TableScan[] | undefined,
     shape: AnswerShape | undefined,
     params: BoundValues,
-  ): Promise<TableNeeds> {
+  ): Promise<Omit<TableNeeds, 'joins'>> {
     const own = scans?.filter((scan) => scan.table.toLowerCase() === standIn.toLowerCase()) ?? []
     // A table without a scan was optimized away, or the plan was not understood: take no chance.
     const isKnown = own.length > 0 && own.every((scan) => scan.columns)
@@ -359,9 +374,9 @@ function withQuotedNames(filter: string, { schema }: PrunableColumns): string {
   return out + filter.slice(at)
 }
 
-async function explain(session: Session, text: string, params: BoundValues): Promise<readonly TableScan[] | undefined> {
+async function explain(session: Session, text: string, params: BoundValues): Promise<PlanRead | undefined> {
   const [row] = await session.rows<{ explain_value: string }>(`EXPLAIN (FORMAT JSON) ${text}`, { params })
-  return row ? readScans(row.explain_value) : undefined
+  return row ? readPlan(row.explain_value) : undefined
 }
 
 async function rangeOf({ from, to }: ChangesRef, evaluate: (ref: { readonly expression: string }) => Promise<Moment>) {

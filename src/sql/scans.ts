@@ -1,3 +1,5 @@
+import { type PlanJoin, readJoins } from './plan-joins.js'
+
 /** What arrives at one table of a plan. */
 export interface TableScan {
   readonly table: string
@@ -11,26 +13,35 @@ export interface TableScan {
   readonly isWhole: boolean
   /** The operators above the scan, the nearest first. */
   readonly above: readonly string[]
+  /** The columns that it gives, in order, as the plan names them. */
+  readonly projections: readonly string[]
 }
 
-interface PlanNode {
+/** What the tables of a plan are read for. */
+export interface PlanRead {
+  readonly scans: readonly TableScan[]
+  readonly joins: readonly PlanJoin[]
+}
+
+export interface PlanNode {
   readonly name: string
   readonly children: readonly PlanNode[]
   readonly extra_info: Readonly<Record<string, string | readonly string[]>>
 }
 
-/** Reads the scans out of DuckDB's `EXPLAIN (FORMAT JSON)`; `undefined` when the plan has another shape than known. */
-export function readScans(json: string): readonly TableScan[] | undefined {
+/** Reads the scans and joins out of DuckDB's `EXPLAIN (FORMAT JSON)`; `undefined` when the plan has another shape than known. */
+export function readPlan(json: string): PlanRead | undefined {
   try {
-    const scans: TableScan[] = []
-    for (const root of JSON.parse(json) as readonly PlanNode[]) collect(root, [], scans)
-    return scans
+    const scans = new Map<PlanNode, TableScan>()
+    const roots = JSON.parse(json) as readonly PlanNode[]
+    for (const root of roots) collect(root, [], scans)
+    return { scans: [...scans.values()], joins: readJoins(roots, scans) }
   } catch {
     return undefined
   }
 }
 
-function collect(node: PlanNode, above: readonly PlanNode[], scans: TableScan[]): void {
+function collect(node: PlanNode, above: readonly PlanNode[], scans: Map<PlanNode, TableScan>): void {
   const name = nameOf(node)
   if (name === 'SEQ_SCAN' || name === 'TABLE_SCAN') {
     const own = texts(node.extra_info['Filters'])
@@ -39,13 +50,14 @@ function collect(node: PlanNode, above: readonly PlanNode[], scans: TableScan[])
     const passed = texts(next && nameOf(next) === 'FILTER' ? next.extra_info['Expression'] : undefined)
     const [filters, further] = [conditions(own), conditions(passed)]
     const usable = filters.map(settled).filter((filter) => filter !== '')
-    scans.push({
+    scans.set(node, {
       table: lastName(String(node.extra_info['Table'] ?? '')),
       columns: columnsOf(node, own),
       isFiltered: own.length > 0,
       filters: [...usable, ...further],
       isWhole: filters.length === own.length && further.length === passed.length,
       above: above.map(nameOf),
+      projections: texts(node.extra_info['Projections']).map((name) => name.replace(/^"|"$/g, '')),
     })
     return
   }

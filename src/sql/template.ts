@@ -2,6 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
 import { type AnswerShape, answerShape } from './answer-shape.js'
+import { givenNames } from './join-keys.js'
 import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
 import { tokenize } from './tokens.js'
@@ -33,6 +34,8 @@ export interface QueryTemplate {
   readonly isSteady: boolean
   /** Set where it may be answered from fewer files than hold its rows. */
   readonly shape: AnswerShape | undefined
+  /** Names that it gives to something; see `givenNames`. */
+  readonly givenNames: ReadonlySet<string> | undefined
 }
 
 /**
@@ -81,6 +84,7 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
     asksForTheTime: names(text, CLOCKS),
     isSteady: isSteady(text),
     shape: tables.size === 1 ? answerShape(tree) : undefined,
+    givenNames: tables.size > 1 ? givenNames(tree) : undefined,
   }
 }
 

@@ -132,6 +132,14 @@ export class Snapshot {
     return figures
   }
 
+  /** What was once made of this version for a key, for as long as it is kept; it never changes. */
+  async remembered<T extends object>(key: string, make: () => Promise<T>): Promise<T> {
+    const name = JSON.stringify([this.version, 'remembered', key])
+    const made = (this.log.selections.get(name) as T | undefined) ?? (await make())
+    this.log.selections.set(name, made)
+    return made
+  }
+
   /** Counts and sizes, without listing the files, and how many satisfy each condition. Deleted rows do not count. */
   async totals(conditions: readonly string[] = []): Promise<SnapshotTotals> {
     const { name } = await this.log.files()

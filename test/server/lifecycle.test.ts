@@ -8,7 +8,7 @@ import { jsonOf, lakeThatAnswers, lines, problemOf, serveLake, streamed } from '
 
 /** A result whose bytes a test makes itself. */
 function resultOf(bytes: () => AsyncGenerator<Uint8Array, void, undefined>): QueryResult {
-  const skippedBy = { partition: 0, generated: 0, statistics: 0, answered: 0, limit: 0 }
+  const skippedBy = { partition: 0, generated: 0, statistics: 0, join: 0, answered: 0, limit: 0 }
   const stats = { filesRead: 0, filesSkipped: 0, bytesRead: 0, bytesSkipped: 0, filesFromCache: 0, skippedBy }
   return {
     columns: [],

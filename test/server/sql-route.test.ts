@@ -39,7 +39,7 @@ describe('POST /v1/sql', () => {
         bytesRead: expect.any(Number),
         bytesSkipped: 0,
         filesFromCache: 0,
-        skippedBy: { partition: 0, generated: 0, statistics: 0, answered: 0, limit: 0 },
+        skippedBy: { partition: 0, generated: 0, statistics: 0, join: 0, answered: 0, limit: 0 },
       },
       elapsedMs: expect.any(Number),
     })

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { readScans } from '../../src/sql/scans.js'
+import { readPlan } from '../../src/sql/scans.js'
 
 const scan = (info: object) => ({
   name: 'SEQ_SCAN ',
   children: [],
   extra_info: { Table: '"temp".main.t', Projections: ['a'], ...info },
 })
+const readScans = (json: string) => readPlan(json)?.scans
 const filtersOf = (plan: object) => readScans(JSON.stringify([plan]))?.map(({ filters }) => filters)
 
 describe('scans of a plan', () => {
