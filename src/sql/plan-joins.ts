@@ -1,4 +1,4 @@
-import type { PlanNode, TableScan } from './scans.js'
+import type { PlanNode, TableScan } from './plan-node.js'
 
 /** A join of a plan that only lets rows pass which satisfy all of its conditions. */
 export interface PlanJoin {

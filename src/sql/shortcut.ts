@@ -6,7 +6,7 @@ import { notNull, type RowsWanted } from '../table/enough-files.js'
 import type { Aggregate, AnswerShape, ColumnName, RowCount } from './answer-shape.js'
 import { alwaysMatches } from './certainty.js'
 import type { BoundValues } from './parameters.js'
-import type { TableScan } from './scans.js'
+import type { TableScan } from './plan-node.js'
 import type { SyntaxNode } from './syntax-tree.js'
 import { type ColumnPath, columnOf, decimalPrecision, EXACT_DIGITS, isFloating, type PrunableColumns, termOf } from './terms.js'
 
