@@ -192,6 +192,20 @@ export const undoAnswer = object({
   bytesAdded: whole,
   attempts: whole,
   'proof?': proof,
+  'viewChanges?': {
+    ...list(
+      object({
+        view: text,
+        rows: whole,
+        examples: list(object({ before: { type: ['string', 'null'] }, after: { type: ['string', 'null'] } })),
+      }),
+    ),
+    description: 'Of a dry run: how many rows of each view would change, with examples as JSON.',
+  },
+  'viewProofs?': {
+    ...list(object({ view: text, 'holds?': truth, 'rows?': whole, 'rowsDiffering?': whole, 'problem?': text })),
+    description: 'Whether each view equals its definition afterwards.',
+  },
   elapsedMs: { type: 'number' },
 })
 

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import type { UndoProof, UndoResult } from '../../src/index.js'
+import type { UndoProof, UndoResult, ViewChange, ViewProof } from '../../src/index.js'
 import { argument } from '../arguments.js'
 import type { Context, Run } from '../context.js'
 import { UsageError } from '../errors.js'
@@ -78,6 +78,7 @@ function told(result: UndoResult): readonly string[] {
         ? `${counted(rowsRestored, 'row')} would come back`
         : `version ${version}: ${counted(rowsRestored, 'row')} came back`,
       ...proofLines(proof),
+      ...viewProofLines(result.viewProofs),
     ]
   const before = rowsAdded === undefined ? '' : ` of the ${humanCount(rowsAdded)} that ${range} added`
   const gone = rowsGone ? `; ${humanCount(rowsGone)} were gone before` : ''
@@ -94,8 +95,26 @@ function told(result: UndoResult): readonly string[] {
     ...(dryRun ? files.map(({ file, rows }) => `${file}  ${counted(rows, 'row')}`) : []),
     done,
     ...(rowsChanged > 0 ? [`${counted(rowsChanged, 'row')} changed since (--changed keep|remove decides):`, ...changes] : []),
+    ...viewChangeLines(result.viewChanges),
     ...proofLines(proof),
+    ...viewProofLines(result.viewProofs),
   ]
+}
+
+function viewChangeLines(changes: readonly ViewChange[] = []): readonly string[] {
+  return changes.flatMap(({ view, rows, examples }) => [
+    rows === 0 ? `view ${view} would stay as it is` : `view ${view}: ${counted(rows, 'row')} would change`,
+    ...examples.map(({ before, after }) => `  ${before ?? '(not there)'} → ${after ?? '(not there)'}`),
+  ])
+}
+
+function viewProofLines(proofs: readonly ViewProof[] = []): readonly string[] {
+  return proofs.map(({ view, holds, rows = 0, rowsDiffering = 0, problem }) => {
+    if (holds === undefined) return `no proof of view ${view}: ${problem}`
+    return holds
+      ? `proof: view ${view} equals its definition, ${counted(rows, 'row')}`
+      : `view ${view} differs from its definition in ${counted(rowsDiffering, 'row')}: rebuild it`
+  })
 }
 
 function proofLines(proof: UndoProof | undefined): readonly string[] {

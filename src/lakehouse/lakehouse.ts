@@ -140,6 +140,7 @@ export class Lakehouse {
       },
       create: (name, fields) => this.create(name, fields),
       tableClosed: async () => undefined,
+      viewsOver: (name, signal) => viewsOver(this, name, signal),
       openStore: (uri) => openStore(uri, { s3: options.s3, clock: options.clock }),
       existingFile,
       readFile,
@@ -530,7 +531,12 @@ export class Lakehouse {
   /** @internal The root itself as a table. */
   wholeAsTable(): Table {
     const name = this.store.uri.split('/').at(-1) ?? 'table'
-    const closing = { ...this.host, rejectsTable: () => this.siblingRejects(name), tableClosed: () => this.close() }
+    const closing = {
+      ...this.host,
+      rejectsTable: () => this.siblingRejects(name),
+      tableClosed: () => this.close(),
+      viewsOver: async () => [],
+    }
     return new Table(name, this.deltaTable(this.store), closing)
   }
 

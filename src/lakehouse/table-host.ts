@@ -22,6 +22,8 @@ export interface TableHost extends RunContext {
   /** Creates a table with these columns, unless somebody else just did. */
   create(name: string, fields: readonly StructField[]): Promise<void>
   tableClosed(): Promise<void>
+  /** Views that read a table, directly or through others. */
+  viewsOver(name: string, signal: AbortSignal | undefined): Promise<readonly { readonly name: string }[]>
   /** Another store than the lakehouse's own, reached the same way. */
   openStore(uri: string): ObjectStore
   /** The path of a file to read, checked to be there. */

@@ -14,7 +14,30 @@ export interface UndoOptions extends ChangeRowsOptions {
   readonly proof?: 'changes' | 'table' | undefined
 }
 
+/** How the rows of a view would change. */
+export interface ViewChange {
+  readonly view: string
+  /** How many would be others, go or come; of a view without a key, one that becomes another goes and comes. */
+  readonly rows: number
+  /** Some of them, as JSON text: as they are and as they would be, `null` for one that is not there. */
+  readonly examples: readonly { readonly before: string | null; readonly after: string | null }[]
+}
+
+/** Whether a view is what its definition makes of its sources, floating point numbers to nine digits. */
+export interface ViewProof {
+  readonly view: string
+  /** `undefined` where the view cannot be read; `problem` says why. */
+  readonly holds: boolean | undefined
+  readonly rows: number | undefined
+  readonly rowsDiffering: number | undefined
+  readonly problem: string | undefined
+}
+
 /** What an undo did, or would do. */
 export interface UndoResult extends UndoSummary {
+  /** Of a dry run, for each view over the table, directly or through others. */
+  readonly viewChanges: readonly ViewChange[] | undefined
+  /** After an undo that changed something, for each of those views. */
+  readonly viewProofs: readonly ViewProof[] | undefined
   readonly elapsedMs: number
 }

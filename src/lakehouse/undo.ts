@@ -1,5 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { addedRows } from '../ops/added-rows.js'
+import type { FoundRows } from '../ops/found-rows.js'
+import { leftWithout } from '../ops/left-without.js'
 import { redoRows, undoneBy } from '../ops/redo.js'
 import { commitsToUndo, type UndoOutcome, undoRows, type VersionRange } from '../ops/undo.js'
 import type { Undo } from '../sql/statements/maintenance.js'
@@ -11,14 +13,31 @@ import { one } from './relations.js'
 import type { QueryResult } from './result.js'
 import { readyRows } from './row-query.js'
 import type { TableHost } from './table-host.js'
-import type { UndoOptions, UndoResult } from './undo-options.js'
+import type { UndoOptions, UndoResult, ViewChange } from './undo-options.js'
+import { viewChanges, viewProofs } from './undo-views.js'
 
 /**
  * Takes back what some commits added, or an undo.
  *
  * @throws {DeltaError} as `Table.undo`.
  */
-export async function undoIn(context: RunContext, changed: ChangedTable, options: UndoOptions): Promise<UndoResult> {
+export async function undoIn(host: TableHost, changed: ChangedTable, options: UndoOptions): Promise<UndoResult> {
+  const dry: { changes?: readonly ViewChange[] } = {}
+  const result = await takeBack(host, changed, options, async (snapshot, found) => {
+    const without = await leftWithout(changed.table, snapshot, found, options.signal)
+    dry.changes = await viewChanges(host, changed.name, { table: changed.table, snapshot }, without, options.signal)
+  })
+  const hasChanged = !result.dryRun && (result.rowsDeleted ?? 0) + result.rowsRestored > 0
+  return {
+    ...result,
+    viewChanges: dry.changes,
+    viewProofs: hasChanged ? await viewProofs(host, changed.name, options.signal) : undefined,
+  }
+}
+
+type OnDryRun = (snapshot: Snapshot, found: FoundRows) => Promise<void>
+
+async function takeBack(context: RunContext, changed: ChangedTable, options: UndoOptions, onDryRun: OnDryRun) {
   const { table } = changed
   const { signal } = options
   const versions = rangeOf(options.versions)
@@ -33,7 +52,7 @@ export async function undoIn(context: RunContext, changed: ChangedTable, options
     return settled(context, table, signal, (snapshot) => redoRows(table, context.engines.source, snapshot, first, request))
   }
   const added = addedRows(commits)
-  return settled(context, table, signal, (snapshot) => undo(context, changed, snapshot, added, options))
+  return settled(context, table, signal, (snapshot) => undo(context, changed, snapshot, added, { ...options, onDryRun }))
 }
 
 /** UNDO as a statement. */
@@ -57,6 +76,8 @@ export async function undoStatement(
     proven: ['BOOLEAN', result.proof?.holds ?? null],
     hash_taken: ['VARCHAR', result.proof?.hashTaken ?? null],
     hash_written: ['VARCHAR', result.proof?.hashWritten ?? null],
+    view_rows: ['MAP(VARCHAR, BIGINT)', viewRows(result)],
+    views_proven: ['BOOLEAN', result.viewProofs ? result.viewProofs.every(({ holds }) => holds) : null],
   })
 }
 
@@ -65,12 +86,22 @@ async function undo(
   { table, ...named }: ChangedTable,
   snapshot: Snapshot,
   added: ReturnType<typeof addedRows>,
-  { where, params, changed = 'keep', dryRun = false, proof, signal, onProgress }: UndoOptions,
+  {
+    where,
+    params,
+    changed = 'keep',
+    dryRun = false,
+    proof,
+    signal,
+    onProgress,
+    onDryRun,
+  }: UndoOptions & { readonly onDryRun: OnDryRun },
 ): Promise<UndoOutcome> {
   const request = {
     added,
     changed,
     dryRun,
+    onDryRun: (found: FoundRows) => onDryRun(snapshot, found),
     provesTable: proof === 'table',
     signal,
     onProgress: (done: number, total: number) => onProgress?.({ phase: 'undo', done, total, unit: 'files' }),
@@ -86,6 +117,14 @@ async function undo(
   } finally {
     ready.release(false)
   }
+}
+
+/** By view, how many rows a dry run would change, or after an undo differ from the view's definition. */
+function viewRows({ viewChanges: changes = [], viewProofs: proofs = [] }: UndoResult): Readonly<Record<string, number | null>> {
+  return Object.fromEntries([
+    ...changes.map(({ view, rows }) => [view, rows] as const),
+    ...proofs.map(({ view, rowsDiffering }) => [view, rowsDiffering ?? null] as const),
+  ])
 }
 
 function rangeOf(versions: UndoOptions['versions']): VersionRange {

@@ -29,6 +29,8 @@ export interface UndoRequest {
   /** What becomes of rows that later commits have changed. */
   readonly changed: 'keep' | 'remove'
   readonly dryRun: boolean
+  /** Called in a dry run with the rows that would go. */
+  readonly onDryRun?: ((found: FoundRows) => Promise<void>) | undefined
   /** Whether the proof adds up the whole table, and not only what changes of it. */
   readonly provesTable: boolean
   readonly signal?: AbortSignal | undefined
@@ -194,6 +196,7 @@ async function undoFound(
       rowsLeft: file.rows === undefined ? undefined : file.rows - rows,
     })),
   }
+  if (dryRun) await request.onDryRun?.(found)
   if (dryRun || rowsFound === 0) {
     const nothing = { filesAdded: 0, filesRemoved: 0, filesMarked: 0, bytesAdded: 0, rowsUpdated: 0, attempts: 0 }
     return { ...summary, ...nothing, rowsDeleted: rowsFound, version: snapshot.version, proof: undefined }

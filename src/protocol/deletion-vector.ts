@@ -72,6 +72,13 @@ export function describeDeletionVector(
   return { storageType: 'u', pathOrInlineDv: encodeZ85(bytes), offset, sizeInBytes, cardinality }
 }
 
+/** A descriptor that holds its vector itself. */
+export function inlineDeletionVector(bytes: Uint8Array, cardinality: number): DeletionVectorDescriptor {
+  const padded = new Uint8Array(Math.ceil(bytes.length / 4) * 4)
+  padded.set(bytes)
+  return { storageType: 'i', pathOrInlineDv: encodeZ85(padded), sizeInBytes: bytes.length, cardinality }
+}
+
 /**
  * The bytes of a vector out of its frame, which starts where `framed` does.
  *

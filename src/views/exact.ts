@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
+import type { LeftWithout } from '../ops/left-without.js'
 import { rowChanges } from '../ops/row-changes.js'
 import type { ViewPart } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -40,6 +41,8 @@ export interface ViewReading {
   readonly since?: ReadonlyMap<string, number> | undefined
   /** What a view gives that another one reads: all of it, or what its state has. @defaultValue 'exact' */
   readonly upstream?: 'exact' | 'stored' | undefined
+  /** Rows of a table that are to be taken for gone. */
+  readonly without?: LeftWithout | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -184,16 +187,19 @@ async function sourceAt(
     parts.set(standIn, async () => ({ standIn, name, table, snapshot, ...more }))
     return ident(standIn)
   }
-  const now = part('now')
+  const without = reading.without?.uri === table.uri ? reading.without : undefined
+  const now = part('now', without && { changes: without.left })
+  const gone = without && without.gone.files.length > 0 ? part('gone', { changes: without.gone }) : undefined
   const before = `${prefix}before`
   parts.set(before, async () => ({ standIn: before, name, table, snapshot: await snapshotBefore(table, watermark, signal) }))
   const rowsOf = (what: 'plus' | 'minus') =>
     changes && changes[what].files.length > 0 ? part(what, { changes: changes[what] }) : undefined
+  const left = rowsOf('minus')
   const plain: SourceRelations = {
     now,
-    before: isChanged(changes) ? ident(before) : now,
+    before: isChanged(changes) || gone ? ident(before) : now,
     plus: rowsOf('plus'),
-    minus: rowsOf('minus'),
+    minus: left && gone ? `(SELECT * FROM ${left} UNION ALL SELECT * FROM ${gone})` : (left ?? gone),
   }
   const base = {
     lag: { name, watermark, version: snapshot.version },

@@ -113,8 +113,10 @@ describe('the package', () => {
         "UndoSummary",
         "UndoneFile",
         "VersionRange",
+        "ViewChange",
         "ViewDetail",
         "ViewHandle",
+        "ViewProof",
         "ViewSummary",
         "WatchOptions",
       ]
