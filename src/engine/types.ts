@@ -1,5 +1,5 @@
 import { DeltaError } from '../base/errors.js'
-import type { DataType, StructField } from '../protocol/schema.js'
+import { type DataType, mentions, type StructField } from '../protocol/schema.js'
 import { ident } from './sql-text.js'
 
 const DUCKDB: Readonly<Record<string, string>> = {
@@ -16,6 +16,8 @@ const DUCKDB: Readonly<Record<string, string>> = {
   timestamp: 'TIMESTAMP WITH TIME ZONE',
   timestamp_ntz: 'TIMESTAMP',
   variant: 'VARIANT',
+  // Of no table: how input gives the values of a variant.
+  json: 'JSON',
   // Never in a file: any type would do.
   void: 'INTEGER',
   null: 'INTEGER',
@@ -41,6 +43,32 @@ export function duckdbType(type: DataType): string {
     case 'map':
       return `MAP(${duckdbType(type.keyType)}, ${duckdbType(type.valueType)})`
   }
+}
+
+/** Far from where the engine's stack ends. */
+const VARIANT_DEPTH_MAX = 200
+
+/**
+ * A value cast to a column's type. JSON becomes a variant by what it says, a text stays a text.
+ *
+ * @throws {DeltaError} `TYPE_UNSUPPORTED` for a type that holds variants within.
+ */
+export function castSql(value: string, type: DataType): string {
+  if (type !== 'variant') {
+    if (mentions(type, 'variant'))
+      throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic writes variants as columns only, not inside structs, arrays and maps')
+    return `${value}::${duckdbType(type)}`
+  }
+  const text = `to_json(${value})::VARCHAR`
+  // Most values have fewer brackets than may be nested, which is cheap to see.
+  const mayBeDeep = `length(regexp_replace(${text}, '[^{\\[]+', '', 'g')) > ${VARIANT_DEPTH_MAX}`
+  const brackets = `regexp_extract_all(${text}, '"(?:[^"\\\\]|\\\\.)*"|[][{}]')`
+  const steps = `list_transform(${brackets}, lambda b: {'d': CASE WHEN b IN ('[', '{') THEN 1 WHEN b IN (']', '}') THEN -1 ELSE 0 END, 'm': 1})`
+  const depth = `list_reduce(${steps}, lambda a, b: {'d': a.d + b.d, 'm': greatest(a.m, a.d + b.d)}).m`
+  return (
+    `CASE WHEN contains(typeof(${value}), 'JSON') AND ${mayBeDeep} AND ${depth} > ${VARIANT_DEPTH_MAX} ` +
+    `THEN error('a variant is nested too deeply')::VARIANT ELSE ${value}::VARIANT END`
+  )
 }
 
 /** The structure that `json_transform` takes: the same types, as JSON. */

@@ -67,7 +67,7 @@ function put(changes: Changes, within: StructType, path: readonly string[], clau
 }
 
 function newValue({ type }: StructField, old: string, change: string | typeof DEFAULT | Changes): string {
-  if (typeof change === 'string') return `${change}::${duckdbType(type)}`
+  if (typeof change === 'string') return type === 'variant' ? `(${change})` : `${change}::${duckdbType(type)}`
   // Only columns have defaults.
   if (change === DEFAULT) return `NULL::${duckdbType(type)}`
   const fields = isStruct(type) ? type.fields : []

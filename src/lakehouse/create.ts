@@ -197,7 +197,9 @@ function checkOrigins(fields: readonly StructField[], partitionColumns: readonly
 function partitionColumn(schema: StructType, name: string): string {
   const found = findField(schema, name)
   if (!found) throw new DeltaError('ARGUMENT_INVALID', 'the table has no such column to be partitioned by', { column: name })
-  if (typeof found.type !== 'string')
-    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be partitioned by arrays, maps or structs', { column: name })
+  if (typeof found.type !== 'string' || found.type === 'variant')
+    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be partitioned by arrays, maps, structs or variants', {
+      column: name,
+    })
   return found.name
 }

@@ -2,7 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { identityColumns } from '../protocol/identity.js'
-import type { StructField, StructType } from '../protocol/schema.js'
+import { mentions, type StructField, type StructType } from '../protocol/schema.js'
 import type { Merge, MergeClause } from '../sql/statements/merge.js'
 import { tokenize } from '../sql/tokens.js'
 import { generationOf } from '../table/row-rules.js'
@@ -82,6 +82,14 @@ export function mergePlan(
   mayLack = false,
 ): MergePlan {
   const { targetName, sourceName, source, on } = parts
+  const variant = schema.fields.find(({ type }) => mentions(type, 'variant'))
+  if (variant)
+    throw new DeltaError(
+      'TYPE_UNSUPPORTED',
+      'deltaic does not merge into tables with variants',
+      { column: variant.name },
+      { hint: 'INSERT, UPDATE and DELETE take them' },
+    )
   const all = parts.clauses.map((clause) => ({ ...clause, ...changeOf(schema, parts, sourceColumns, clause, mayLack) }))
   checkReached(parts.clauses)
   const condition = `(${oneCondition(on)}\n)`

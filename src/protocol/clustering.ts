@@ -77,7 +77,7 @@ function clusteringColumn(schema: StructType, path: FieldPath): FieldPath {
     found.push(inner.name)
     above = inner.type
   }
-  if (typeof above !== 'string')
+  if (typeof above !== 'string' || above === 'variant')
     throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be clustered by arrays, maps or structs', { column: path.join('.') })
   return found
 }

@@ -2,15 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import type { Metadata, Protocol } from './actions.js'
 import { protocolFor } from './protocol-for.js'
 import type { StructType } from './schema.js'
-import {
-  type FeatureUse,
-  featureNamed,
-  isActive,
-  type Support,
-  supportedFeatures,
-  TABLE_FEATURES,
-  useOf,
-} from './table-features.js'
+import { type FeatureUse, featureNamed, isActive, supportedFeatures, TABLE_FEATURES, useOf } from './table-features.js'
 
 /**
  * Refuses a table that this library would misread.
@@ -65,9 +57,7 @@ export function requiredProtocol(schema: StructType, configuration: Readonly<Rec
 function isSafe(name: string, verb: 'reads' | 'writes', use: FeatureUse, isListed: boolean): boolean {
   const feature = featureNamed(name)
   if (!feature) return false
-  const support: Support = feature[verb]
-  if (support === true) return true
-  return !(support === false && isListed) && !isActive(feature, use, isListed)
+  return feature[verb] || (!isListed && !isActive(feature, use, isListed))
 }
 
 function listless(list: string): DeltaError {

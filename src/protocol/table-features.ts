@@ -10,9 +10,6 @@ export interface FeatureUse {
   readonly types: ReadonlySet<string>
 }
 
-/** `whenInactive`: the feature may be listed, as long as the table does not use it. */
-export type Support = boolean | 'whenInactive'
-
 /** @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features */
 export interface TableFeature {
   readonly name: string
@@ -24,8 +21,8 @@ export interface TableFeature {
   readonly dependsOn?: readonly string[]
   /** Whether a table uses it. Without this, a table that lists it does. */
   readonly activeWhen?: (use: FeatureUse) => boolean
-  readonly reads: Support
-  readonly writes: Support
+  readonly reads: boolean
+  readonly writes: boolean
   readonly note: string
 }
 
@@ -161,7 +158,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     kind: 'reader-writer',
     activeWhen: hasType('variant'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'values of any shape',
   },
   {
@@ -171,7 +168,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     dependsOn: ['variantType'],
     activeWhen: isOn('delta.enableVariantShredding'),
     reads: true,
-    writes: 'whenInactive',
+    writes: true,
     note: 'parts of such values in columns of their own',
   },
   { name: 'vacuumProtocolCheck', kind: 'reader-writer', reads: true, writes: true, note: 'VACUUM checks the writer protocol' },
@@ -303,7 +300,7 @@ export function isTrue(value: string | undefined): boolean {
 
 /** The table as rows of Markdown, for `docs/features.md`. */
 export function featureRows(): readonly string[] {
-  const words = (support: Support) => (support === true ? 'yes' : support === false ? 'no' : 'while unused')
+  const words = (support: boolean) => (support ? 'yes' : 'no')
   return TABLE_FEATURES.map(({ name, aliases = [], kind, legacy, dependsOn = [], reads, writes, note }) => {
     const since = legacy
       ? `reader ${legacy.reader}, writer ${legacy.writer}`

@@ -39,6 +39,7 @@ const PRIMITIVES: Readonly<Record<string, string>> = {
   float8: 'double',
   boolean: 'boolean',
   bool: 'boolean',
+  variant: 'variant',
   binary: 'binary',
   blob: 'binary',
   bytea: 'binary',

@@ -1,7 +1,7 @@
 import { gregorianDate, gregorianInstant } from '../engine/julian-calendar.js'
 import type { FieldIds } from '../engine/parquet-write.js'
 import { ident, literal } from '../engine/sql-text.js'
-import { duckdbType } from '../engine/types.js'
+import { castSql, duckdbType } from '../engine/types.js'
 import { fieldId, isFileOnly, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
 import { charLength, type DataType, isStruct, mentions, type StructField } from '../protocol/schema.js'
 import { isFiner, typeChanges } from '../protocol/type-changes.js'
@@ -26,8 +26,9 @@ export function columnSql(field: StructField, value: string, stored: DataType, c
 
 /** A column of the table as its files store it: the other way round. */
 export function storedSql(field: StructField, value: string, mode: MappingMode): string {
+  if (field.type === 'variant') return storedVariant(value)
   const physical = physicalType(field.type, mode)
-  const typed = `${value}::${duckdbType(field.type)}`
+  const typed = castSql(value, field.type)
   const names = renames(physical, field.type)
   return names ? `remap_struct(${typed}, NULL::${duckdbType(physical)}, ${names}, NULL)` : typed
 }
@@ -113,6 +114,16 @@ function leaf(type: DataType, value: string, calendar: OldCalendar | undefined):
   if (type === 'date' && calendar?.dates) return gregorianDate(value)
   if (type === 'timestamp' && calendar?.instants) return gregorianInstant(value, calendar.zone)
   return value
+}
+
+/**
+ * A variant in its two binary parts, unshredded. Readers look fields of objects up by halves, so these are sorted by name; the
+ * engine knows one NULL for a missing variant and for a null in it, which is stored as the first.
+ *
+ * @see https://github.com/apache/parquet-format/blob/master/VariantEncoding.md
+ */
+function storedVariant(value: string): string {
+  return `CASE WHEN ${value} IS NOT NULL THEN variant_to_parquet_variant(variant_normalize(${value}::VARIANT)) END`
 }
 
 /**

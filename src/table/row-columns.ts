@@ -1,7 +1,7 @@
 import type { Connection } from '../engine/database.js'
 import { sparkExpression } from '../engine/spark-expression.js'
 import { ident } from '../engine/sql-text.js'
-import { duckdbType } from '../engine/types.js'
+import { castSql, duckdbType } from '../engine/types.js'
 import { identityOf } from '../protocol/identity.js'
 import type { StructField, StructType } from '../protocol/schema.js'
 import { generatedSql, generationOf } from './row-rules.js'
@@ -53,7 +53,8 @@ export interface InputField extends StructField {
  */
 export async function inputFields(connection: Connection, { fields }: StructType): Promise<readonly InputField[]> {
   const given: InputField[] = []
-  for (const f of fields) {
+  for (const column of fields) {
+    const f = column.type === 'variant' ? { ...column, type: 'json' } : column
     const identity = identityOf(f)
     if (identity && !identity.allowExplicitInsert) continue
     if (identity || generationOf(f.metadata) !== undefined) given.push({ ...f, nullable: true })
@@ -65,7 +66,7 @@ export async function inputFields(connection: Connection, { fields }: StructType
 
 async function plainValue(connection: Connection, f: StructField, given: readonly string[] | undefined): Promise<string> {
   if (given && !given.includes(f.name)) return defaultValue(connection, f)
-  return `${ident(f.name)}::${duckdbType(f.type)}`
+  return castSql(ident(f.name), f.type)
 }
 
 /** Whether a column's values come from the table itself when none is given, row by row. */

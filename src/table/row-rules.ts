@@ -30,7 +30,7 @@ export async function rowRules(
 ): Promise<readonly RowRule[]> {
   const rules: RowRule[] = []
   for (const { name, type, nullable, metadata } of fields) {
-    if (!nullable && typeof type !== 'string') rules.push(notNull(name, `${ident(name)} IS NULL`))
+    if (!nullable && (typeof type !== 'string' || type === 'variant')) rules.push(notNull(name, `${ident(name)} IS NULL`))
     for (const [path, violated] of nestedNulls(type, ident(name), name)) rules.push(notNull(path, violated))
     const limit = textLimit(metadata)
     if (limit !== undefined)

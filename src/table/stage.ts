@@ -206,7 +206,7 @@ function statsScope({ schema, properties, mapping = 'none' }: StageTarget): Stat
 function nullsFound(target: StageTarget, files: readonly WrittenFile[]): { rule: RowRule; rows: number } | undefined {
   for (const column of target.schema.fields) {
     const { name, nullable, type } = column
-    if (nullable || typeof type !== 'string') continue
+    if (nullable || typeof type !== 'string' || type === 'variant') continue
     const stored = physicalName(column, target.mapping ?? 'none')
     const partitioned = target.partitionColumns.includes(name)
     // An empty text has no place in a partition's values: it reads as NULL.
