@@ -1,4 +1,3 @@
-import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -6,10 +5,8 @@ import fastify from 'fastify'
 import { startServer } from '../server/server.js'
 import { openLakehouse } from '../src/index.js'
 import type { BenchContext } from './context.js'
+import { CLIENTS, load, POINT_REQUESTS } from './load.js'
 import { inTurn, report, seconds } from './report.js'
-
-const CLIENTS = 16
-const POINT_REQUESTS = 2000
 
 /** Answers over HTTP: 5,000,000 rows in each format, and very small ones to many clients. */
 export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Promise<void> {
@@ -75,8 +72,8 @@ export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Prom
     `${server.url}/v1/sql?format=ndjson&q=${encodeURIComponent(`SELECT id, url FROM views WHERE day = ${n % 5} AND id = ${n}`)}`
   const [points, nothing] = await inTurn(
     rounds,
-    () => load(pointUrl),
-    () => load(() => bareUrl),
+    () => requestsOf(pointUrl),
+    () => requestsOf(() => bareUrl),
   )
   const inProcess = async () =>
     POINT_REQUESTS /
@@ -105,30 +102,9 @@ export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Prom
   await lake.close()
 }
 
-/** Requests a second of all clients together; prints the median time of one. */
-async function load(urlOf: (n: number) => string): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS })
-  const times: number[] = []
-  let next = 0
-  const client = async () => {
-    while (next < POINT_REQUESTS) {
-      const n = next++
-      times.push(await seconds(() => get(urlOf(n), agent)))
-    }
-  }
-  const elapsed = await seconds(() => Promise.all(Array.from({ length: CLIENTS }, client)))
-  agent.destroy()
-  const p50 = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN
-  console.log(`    p50 ${(p50 * 1000).toFixed(2)} ms`)
-  return POINT_REQUESTS / elapsed
-}
-
-async function get(url: string, agent: Agent): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const sent = request(url, { agent }, (response) => {
-      if (response.statusCode !== 200) reject(new Error(`${url}: ${response.statusCode}`))
-      response.resume().on('end', resolve)
-    })
-    sent.on('error', reject).end()
-  })
+/** Requests a second; prints the median time of one. */
+async function requestsOf(urlOf: (n: number) => string): Promise<number> {
+  const { requestsPerSecond, p50Ms } = await load(urlOf)
+  console.log(`    p50 ${p50Ms.toFixed(2)} ms`)
+  return requestsPerSecond
 }

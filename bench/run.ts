@@ -16,6 +16,7 @@ import { reportMachine } from './report.js'
 import { benchScan } from './scan.js'
 import { benchSmallFiles } from './small-files.js'
 import { benchTpch } from './tpch.js'
+import { benchViews } from './views.js'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   ingest: benchIngest,
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   tpch: benchTpch,
   'small-files': benchSmallFiles,
   open: benchOpen,
+  views: benchViews,
 }
 
 /** For a run that only shows that a benchmark works. */
