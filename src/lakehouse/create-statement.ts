@@ -27,7 +27,7 @@ export async function runCreate(
   { params, signal }: SqlOptions,
   beforeTable: () => Promise<void>,
 ): Promise<QueryResult> {
-  if (statement.location !== undefined) throw placeIsGiven()
+  if (statement.location !== undefined && !isOwnPlace(host, delta, statement.location)) throw placeIsGiven()
   const { mode, ifNotExists } = statement
   const isThere = mode !== 'createOrReplace' && (await delta.exists())
   if (isThere && mode === 'create') {
@@ -73,11 +73,16 @@ function answer(host: TableHost, { mode, as }: CreateTable, made: Made, rows: nu
   })
 }
 
+/** Whether LOCATION says where the table lies anyway. */
+function isOwnPlace(host: TableHost, delta: DeltaTable, location: string): boolean {
+  return host.locations && host.openStore(location).uri === delta.uri
+}
+
 function placeIsGiven(): DeltaError {
   return new DeltaError(
     'STATEMENT_UNSUPPORTED',
-    'deltaic does not have LOCATION',
+    'a table of the lakehouse lies in the folder of its name, and LOCATION says otherwise',
     {},
-    { hint: 'a table of the lakehouse lies in the folder of its name: leave LOCATION out' },
+    { hint: 'leave LOCATION out, or make a table without a name: CREATE TABLE delta.`location`' },
   )
 }

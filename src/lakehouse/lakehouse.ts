@@ -613,7 +613,8 @@ export class Lakehouse {
     return (await delta.exists()) ? delta : undefined
   }
 
-  private deltaAt(uri: string): DeltaTable {
+  /** @internal */
+  deltaAt(uri: string): DeltaTable {
     if (!this.locations) refuseLocation({ schema: 'delta', name: uri })
     const delta = this.outside.get(uri) ?? this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
     this.outside.set(uri, delta)

@@ -50,6 +50,8 @@ export interface Catalog {
   renameTable(name: string, to: string, options: StoreOptions): Promise<void>
   convert(location: string, options: ConvertOptions): Promise<ConvertTableResult>
   deltaOf(name: string): DeltaTable
+  /** @throws {DeltaError} `SQL_FORBIDDEN` where locations are not allowed. */
+  deltaAt(location: string): DeltaTable
   /** Makes sure that tables here are safe to commit to. */
   beforeTable(options: StoreOptions): Promise<void>
 }
@@ -77,6 +79,12 @@ export async function runStatement(
     case 'explain':
       return explainQuery(host, { text: statement.text, params, signal, staleOk: options.stale === 'ok' }, statement.analyze)
     case 'createTable': {
+      if ('location' in statement.table) {
+        const { location } = statement.table
+        // Refuses locations where they are not allowed.
+        await host.find({ schema: 'delta', name: location })
+        return runCreate(host, catalog.deltaAt(location), location, statement, options, async () => undefined)
+      }
       const name = await canonical(catalog, catalogName(statement.table))
       return runCreate(host, catalog.deltaOf(name), name, statement, options, () => catalog.beforeTable({ signal }))
     }

@@ -141,7 +141,6 @@ describe('new tables', () => {
     ['CREATE TABLE t (a TIME)', 'TYPE_UNSUPPORTED'],
     ['CREATE TABLE t AS SELECT INTERVAL 1 DAY AS a', 'TYPE_UNSUPPORTED'],
     ['CREATE TABLE t (s STRUCT<a: INT, A: INT>)', 'TYPE_UNSUPPORTED'],
-    ['CREATE TABLE delta.`/tmp/x` (a INT)', 'STATEMENT_UNSUPPORTED'],
     ['DROP TABLE delta.`/tmp/x`', 'STATEMENT_UNSUPPORTED'],
     ['CREATE TABLE t AS SELECT * FROM missing', 'TABLE_NOT_FOUND'],
   ])('are not made by %s', async (statement, code) => {
@@ -255,5 +254,32 @@ describe('closing', () => {
     ])
       await expect(lake.sql(statement, { readOnly: true })).rejects.toMatchObject({ code: 'SQL_FORBIDDEN' })
     expect(await (await lake.sql('SHOW TABLES', { readOnly: true })).rows()).toHaveLength(1)
+  })
+})
+
+describe('tables at a location', () => {
+  it('are made where locations are allowed, under no name', async () => {
+    const lake = await lakehouse()
+    const place = join(root, `elsewhere-${made++}`)
+    expect(await rows(lake, `CREATE TABLE delta.\`${place}\` (id BIGINT)`)).toEqual([{ created: true, version: 0n }])
+    await expect(lake.sql(`CREATE TABLE delta.\`${place}\` (id BIGINT)`)).rejects.toMatchObject({ code: 'TABLE_EXISTS' })
+    await lake.sql(`CREATE OR REPLACE TABLE delta.\`${place}\` PARTITIONED BY (p) AS SELECT 1::BIGINT AS id, 'a' AS p`)
+    await lake.sql(`INSERT INTO delta.\`${place}\` VALUES (2, 'b')`)
+    expect(await rows(lake, `SELECT sum(id)::INTEGER AS s FROM delta.\`file://${place}\``)).toEqual([{ s: 3 }])
+    expect(await names(lake)).toEqual([])
+  })
+
+  it('are not made over HTTP, and no name stands for another folder than its own', async () => {
+    const lake = await lakehouse()
+    const place = join(root, `elsewhere-${made++}`)
+    const create = `CREATE TABLE delta.\`${place}\` (a INT)`
+    await expect(lake.sql(create, { locations: false })).rejects.toMatchObject({ code: 'SQL_FORBIDDEN' })
+    await expect((await lakehouse(undefined, { locations: false })).sql(create)).rejects.toMatchObject({ code: 'SQL_FORBIDDEN' })
+    await expect(lake.sql(`CREATE TABLE t (a INT) LOCATION '${place}'`)).rejects.toMatchObject({ code: 'STATEMENT_UNSUPPORTED' })
+    const own = `CREATE TABLE t (a INT) LOCATION '${lake.uri}/t'`
+    await expect(lake.sql(own, { locations: false })).rejects.toMatchObject({ code: 'STATEMENT_UNSUPPORTED' })
+    await lake.sql(own)
+    expect(await names(lake)).toEqual(['t'])
+    expect(await readdir(root)).not.toContain(place.split('/').at(-1))
   })
 })
