@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Lakehouse, LakehouseStats } from '../src/index.js'
+import type { ServerContext } from './context.js'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** The metrics of a server and its lakehouse, for Prometheus. `docs/operators.md` says what each means. */
-export function serverMetrics(app: FastifyInstance, lake: Lakehouse): Registry {
+export function serverMetrics(app: FastifyInstance, { lake, slots, jobs }: ServerContext): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   countAnswers(app, registry)
@@ -43,7 +44,27 @@ export function serverMetrics(app: FastifyInstance, lake: Lakehouse): Registry {
   total('deltaic_commits_total', 'Commits of this process.', () => lake.stats.commits)
   total('deltaic_commit_attempts_total', 'Tries that they took.', () => lake.stats.commitAttempts)
   total('deltaic_degraded_total', 'Work beside the answers that failed.', () => lake.stats.degraded)
+  now('deltaic_queries_running', 'Queries that have a slot.', () => slots.running)
+  now('deltaic_queries_waiting', 'Queries that wait for one.', () => slots.waiting)
+  now('deltaic_query_jobs_bytes', 'What answers of queries that run on their own take on disk.', () => jobs.bytes)
+  now('deltaic_cache_bytes', 'What the cache of remote files holds.', () => lake.storageUse.cache.bytesHeld)
+  now('deltaic_cache_bytes_max', 'What it may hold.', () => lake.storageUse.cache.bytesMax)
+  now('deltaic_cache_files', 'Files of which it holds something.', () => lake.storageUse.cache.files)
+  total('deltaic_cache_requests_total', 'Ranges that it fetched.', () => lake.storageUse.cache.requests)
+  total('deltaic_cache_fetched_bytes_total', 'Bytes that came with them.', () => lake.storageUse.cache.bytes)
+  total('deltaic_cache_hits_total', 'Files of which all that a query asked for was there.', () => lake.storageUse.cache.hits)
   countStoreRequests(registry, lake)
+  countTableRequests(registry, lake)
+  new Gauge({
+    name: 'deltaic_query_jobs',
+    help: 'Queries that run on their own, by state.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [state, count] of jobs.counts) this.set({ state }, count)
+    },
+  })
   return registry
 }
 
@@ -98,6 +119,35 @@ function countStoreRequests(registry: Registry, lake: Lakehouse): void {
       this.reset()
       this.inc({ direction: 'read' }, lake.storageUse.bytesRead)
       this.inc({ direction: 'written' }, lake.storageUse.bytesWritten)
+    },
+  })
+}
+
+/** Of the tables that were opened, each on its own. */
+function countTableRequests(registry: Registry, lake: Lakehouse): void {
+  const registers = [registry]
+  new Counter({
+    name: 'deltaic_table_store_requests_total',
+    help: 'Requests to object storage, by table and kind.',
+    labelNames: ['table', 'kind'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [table, { requests }] of Object.entries(lake.storageUse.tables))
+        for (const [kind, count] of Object.entries(requests)) if (count > 0) this.inc({ table, kind }, count)
+    },
+  })
+  new Counter({
+    name: 'deltaic_table_store_bytes_total',
+    help: 'Bytes of objects, by table and direction.',
+    labelNames: ['table', 'direction'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [table, { bytesRead, bytesWritten }] of Object.entries(lake.storageUse.tables)) {
+        if (bytesRead > 0) this.inc({ table, direction: 'read' }, bytesRead)
+        if (bytesWritten > 0) this.inc({ table, direction: 'written' }, bytesWritten)
+      }
     },
   })
 }

@@ -70,6 +70,13 @@ export class QueryJobs {
     return this.#bytes
   }
 
+  /** How many there are of each state. */
+  get counts(): ReadonlyMap<JobState, number> {
+    const counts = new Map<JobState, number>()
+    for (const { state } of this.#jobs.values()) counts.set(state, (counts.get(state) ?? 0) + 1)
+    return counts
+  }
+
   /** @throws {DeltaError} `TOO_BUSY` */
   start(
     slots: QuerySlots,

@@ -14,6 +14,7 @@ import { StoreMeter } from '../storage/meter.js'
 import { openStore } from '../storage/open.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { DeltaTable } from '../table/delta-table.js'
+import { OpenLogs } from '../table/open-logs.js'
 import { AutoMaintenance } from './auto-maintenance.js'
 import { cloneInto } from './clone.js'
 import { checkDesign, createDeltaTable, fieldOf } from './create.js'
@@ -65,6 +66,7 @@ import {
 } from './views.js'
 
 const SPOOL_BYTES_MAX = 2 ** 30
+const LOG_FILES_MAX = 4_000_000
 const NOTHING_ASKED = new StoreMeter()
 const LINGER_MS = 2
 const LINGER_MS_MAX = 100
@@ -101,6 +103,7 @@ export class Lakehouse {
   readonly locations: boolean
   private readonly store: ObjectStore
   private readonly registry: StreamRegistry
+  private readonly openLogs: OpenLogs
   private readonly options: LakehouseOptions
   private readonly host: TableHost
   private readonly withoutLocations: TableHost
@@ -120,6 +123,10 @@ export class Lakehouse {
     const lingerMs = options.lingerMs ?? LINGER_MS
     if (!(lingerMs >= 0 && lingerMs <= LINGER_MS_MAX))
       throw new DeltaError('ARGUMENT_INVALID', 'lingerMs is out of range', { lingerMs, min: 0, max: LINGER_MS_MAX })
+    const { logFilesMax = LOG_FILES_MAX } = options
+    if (!Number.isSafeInteger(logFilesMax) || logFilesMax < 1)
+      throw new DeltaError('ARGUMENT_INVALID', 'logFilesMax is not a whole number from 1', { logFilesMax })
+    this.openLogs = new OpenLogs(logFilesMax)
     this.store = store
     this.registry = new StreamRegistry(store)
     this.options = options
@@ -578,6 +585,7 @@ export class Lakehouse {
       },
       clock: this.host.clock,
       random,
+      openLogs: this.openLogs,
     })
   }
 

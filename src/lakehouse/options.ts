@@ -22,6 +22,11 @@ export interface LakehouseOptions {
   readonly tempFolder?: string | undefined
   /** What the cache of remote files may hold, in bytes. @defaultValue 4 GiB */
   readonly cacheBytesMax?: number | undefined
+  /**
+   * How many data files the logs in memory may tell of, of all tables together; a file takes about 1 KB. Beyond that, the log that was not asked
+   * for the longest goes, and is loaded anew for the next query of its table. @defaultValue 4,000,000
+   */
+  readonly logFilesMax?: number | undefined
   /** Whether SQL may name tables by location (``delta.`s3://…` ``). @defaultValue true */
   readonly locations?: boolean | undefined
   /** How long a group of concurrent ingest requests is gathered, in milliseconds, 0 to 100. @defaultValue 2 */

@@ -72,6 +72,12 @@ export class FilesRelation {
     return `added_at <= ${version} AND (removed_at IS NULL OR removed_at > ${version})`
   }
 
+  /** Of files that went too. */
+  async rowCount(): Promise<number> {
+    const [row] = await this.database.rows<{ n: bigint }>(`SELECT count(*) AS n FROM ${ident(this.name)}`)
+    return Number(row?.n ?? 0)
+  }
+
   async drop(): Promise<void> {
     await this.database.use((connection) => connection.run(`DROP TABLE IF EXISTS ${ident(this.name)}`))
   }

@@ -64,6 +64,8 @@ export class TableLog {
   private readonly folding = new Serial()
   /** What was read from the relation last, by version and condition: versions never change, so neither do answers. */
   readonly selections = new LRUCache<string, object>({ max: 32 })
+  /** How many files the relation holds, those that went included. */
+  filesHeld = 0
   private readonly deps: LogDependencies
   private readonly states: { readonly version: number; readonly state: TableState }[]
   private readonly txns: Map<string, KnownTransaction>
@@ -122,6 +124,7 @@ export class TableLog {
             (head, files, first, version, tip) => new TableLog(deps, files, head, first, version, tip),
           )
           await log.checkTotals(listing.checksums, options)
+          log.filesHeld = await log.relation.rowCount()
           return log
         } catch (error) {
           await log?.close()
@@ -281,6 +284,7 @@ export class TableLog {
     const head = { states: this.states, txns: this.txns, domains: this.domains }
     for (const commit of commits) foldHead(head, commit)
     this.unfolded.push(...commits)
+    for (const { adds } of commits) this.filesHeld += adds.length
     this.unfoldedAreNew &&= filesAreNew
     this.latest = last.version
     this.tip = last

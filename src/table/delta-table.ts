@@ -19,6 +19,7 @@ import { composeCommit, type LogTip } from './compose-commit.js'
 import { wasFresh } from './fresh-files.js'
 import { type HistoryEntry, readHistory, versionAt } from './history.js'
 import { enablesInCommitTimestamps } from './in-commit-timestamp.js'
+import type { LogHolder, OpenLogs } from './open-logs.js'
 import { RetiredLogs } from './retired-logs.js'
 import { rowIdMark } from './row-ids.js'
 import { Snapshot } from './snapshot.js'
@@ -30,6 +31,8 @@ export interface TableDependencies extends LogDependencies {
   readonly engineFor: (bytes: number) => Database
   readonly clock: Clock
   readonly random: Random
+  /** Bounds what the logs of tables take together. @defaultValue no bound */
+  readonly openLogs?: OpenLogs | undefined
 }
 
 /** Which version: by number, by time (milliseconds since 1970-01-01 UTC), or the newest. */
@@ -49,7 +52,7 @@ const SURE_MS = 1000
  * A location that one may open as a Delta table. It follows its log and hands out snapshots; it holds no state that is
  * not in the log.
  */
-export class DeltaTable implements TransactionHost {
+export class DeltaTable implements TransactionHost, LogHolder {
   readonly deps: TableDependencies
   private log: TableLog | undefined
   private queuedRefresh: Promise<TableLog> | undefined
@@ -161,7 +164,9 @@ export class DeltaTable implements TransactionHost {
       else if (!(await this.log.follow())) await this.reload()
       if (this.log.version === before) await this.makeSure(this.log)
       else this.sureAtMs = this.deps.clock.now()
-      return this.log ?? (await this.load())
+      const log = this.log ?? (await this.load())
+      this.deps.openLogs?.used(this, log)
+      return log
     })
     return this.queuedRefresh
   }
@@ -238,6 +243,16 @@ export class DeltaTable implements TransactionHost {
     return found
   }
 
+  /** Lets go of a log, which the next one who asks for the table loads anew. */
+  forget(log: TableLog): void {
+    void this.logChanges.run(async () => {
+      if (this.log !== log) return
+      this.retired.add(log)
+      this.log = undefined
+      for (const version of [...this.oldLogs.keys()]) this.retireOld(version)
+    })
+  }
+
   /** Waits for work behind the last commits, and forgets what was loaded. */
   async close(): Promise<void> {
     await Promise.all(this.background)
@@ -245,6 +260,7 @@ export class DeltaTable implements TransactionHost {
     const logs = [...older.flatMap((log) => (log.status === 'fulfilled' ? [log.value] : [])), ...(this.log ? [this.log] : [])]
     this.log = undefined
     this.oldLogs.clear()
+    this.deps.openLogs?.closed(this)
     for (const log of logs) await log.close()
     await this.retired.close()
   }
@@ -273,6 +289,7 @@ export class DeltaTable implements TransactionHost {
     if (!(await log.isStillThere())) {
       this.retired.add(log)
       this.log = undefined
+      this.deps.openLogs?.closed(this)
       this.recent.clear()
       this.oldLogs.clear()
     }
@@ -300,20 +317,23 @@ export class DeltaTable implements TransactionHost {
   }
 
   private loadOld(version: number): Promise<TableLog> {
-    const [oldest] = this.oldLogs
-    if (oldest !== undefined && this.oldLogs.size >= OLD_LOGS_MAX) {
-      this.oldLogs.delete(oldest[0])
-      oldest[1].then(
-        (log) => this.retired.add(log),
-        () => undefined,
-      )
-    }
+    const [oldest] = this.oldLogs.keys()
+    if (oldest !== undefined && this.oldLogs.size >= OLD_LOGS_MAX) this.retireOld(oldest)
     const loading = TableLog.load(this.deps, version)
     this.oldLogs.set(version, loading)
     loading.catch(() => {
       if (this.oldLogs.get(version) === loading) this.oldLogs.delete(version)
     })
     return loading
+  }
+
+  private retireOld(version: number): void {
+    const loading = this.oldLogs.get(version)
+    this.oldLogs.delete(version)
+    loading?.then(
+      (log) => this.retired.add(log),
+      () => undefined,
+    )
   }
 
   /** Starts what comes behind a commit, for which no commit waits. */

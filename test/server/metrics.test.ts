@@ -40,6 +40,19 @@ describe('/metrics', () => {
     expect(values.get('deltaic_spool_bytes')).toBe(0)
   })
 
+  it('tells of slots, of queries on their own and of the cache', async () => {
+    await using at = await serveLake()
+    const asked = await at.post('/v1/sql?async=true', 'SELECT 1', { 'content-type': 'text/plain' })
+    expect(asked.status).toBe(202)
+    const ended = async () => valuesOf(await (await at.get('/metrics')).text())
+    await expect.poll(async () => (await ended()).get('deltaic_query_jobs{state="succeeded"}')).toBe(1)
+    const values = await ended()
+    expect(values.get('deltaic_query_jobs_bytes')).toBeGreaterThan(0)
+    expect(values.get('deltaic_cache_bytes_max')).toBeGreaterThan(0)
+    for (const name of ['deltaic_queries_running', 'deltaic_queries_waiting', 'deltaic_cache_bytes', 'deltaic_cache_files'])
+      expect(values.get(name), name).toBe(0)
+  })
+
   it('are all on the page for operators, and no others are', async () => {
     await using at = await serveLake()
     const text = await (await at.get('/metrics')).text()

@@ -21,6 +21,7 @@ import { DeletionVectors } from '../../src/table/deletion-vectors.js'
 import { DeltaTable } from '../../src/table/delta-table.js'
 import { FileSource } from '../../src/table/file-source.js'
 import { Footers } from '../../src/table/footers.js'
+import type { OpenLogs } from '../../src/table/open-logs.js'
 import { scanSql } from '../../src/table/scan-sql.js'
 
 /** A clock on which sleeping takes no time: it only moves the hands. */
@@ -46,7 +47,7 @@ export interface World {
   readonly source: FileSource
   readonly clock: ReturnType<typeof skippingClock>
   readonly events: DeltaicEvent[]
-  table(store: ObjectStore, more?: { random?: Random; clock?: Clock }): DeltaTable
+  table(store: ObjectStore, more?: { random?: Random; clock?: Clock; openLogs?: OpenLogs }): DeltaTable
 }
 
 /** Opens a world for the tests of this file; it is closed after them. Call it at the top of the file. */
