@@ -55,6 +55,6 @@ function describeSelection(table: PlannedTable, selection: FileSelection | undef
     `files considered: ${files.length + filesSkipped}, read: ${files.length}, skipped: ${filesSkipped}${by.length > 0 ? ` (by ${by.join(', ')})` : ''}`,
     `bytes considered: ${bytesRead + bytesSkipped}, read: at most ${bytesRead}, skipped: ${bytesSkipped}`,
     table.columns === undefined ? 'all columns' : `columns ${[...table.columns].join(', ') || 'none'}`,
-    `skipped by: ${table.condition === 'TRUE' ? 'nothing' : table.condition}`,
+    ...(table.condition !== 'TRUE' ? [`skipped by: ${table.condition}`] : filesSkipped === 0 ? ['skipped by: nothing'] : []),
   ].join('\n')
 }
