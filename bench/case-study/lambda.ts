@@ -166,7 +166,7 @@ export class Lambda implements Contestant {
     for await (const rows of result.yieldRows()) {
       const load = this.redis.pipeline()
       for (const [url, hour, n] of rows) if (Number(hour) < boundary) load.hset(`batch:${run}:${hour}`, String(url), Number(n))
-      await load.exec()
+      for (const [error] of (await load.exec()) ?? []) if (error) throw error
     }
     connection.closeSync()
     instance.closeSync()

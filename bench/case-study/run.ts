@@ -6,6 +6,8 @@ import type { Truth } from './truth.js'
 
 const UPKEEP_EVERY = 1 / 8
 const CRASH_AT = 0.55
+/** Posts that wait for their collector while another one sends. */
+const AHEAD_MAX = 2
 /** How long a post or a question is repeated. */
 export const GIVE_UP_MS = 120_000
 
@@ -82,7 +84,7 @@ export class Run {
   }
 
   private async produce(producer: string): Promise<void> {
-    for (let post = this.next(producer); post && this.failed === undefined; post = this.next(producer)) {
+    for (let post = await this.next(producer); post && this.failed === undefined; post = await this.next(producer)) {
       if (post.isCopy) {
         this.pollution.sequences.push(post.sequence)
         this.pollution.rows += post.ranks.length
@@ -93,10 +95,15 @@ export class Run {
     if (this.failed !== undefined) throw this.failed
   }
 
-  private next(producer: string): ViewPost | undefined {
+  /** Collectors do not run ahead of one another: nobody's views are later than the stream says. */
+  private async next(producer: string): Promise<ViewPost | undefined> {
     for (;;) {
       const waiting = this.queues.get(producer)?.shift()
       if (waiting) return waiting
+      if (this.failed === undefined && [...this.queues.values()].some(({ length }) => length >= AHEAD_MAX)) {
+        await sleep(1)
+        continue
+      }
       const { value, done } = this.posts.next()
       if (done) return undefined
       const queue = this.queues.get(value.producer) ?? []
