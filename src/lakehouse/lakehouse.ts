@@ -1,13 +1,12 @@
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
-import { DeltaError, isDeltaError } from '../base/errors.js'
+import { DeltaError } from '../base/errors.js'
 import { ignoreEvents } from '../base/events.js'
 import { systemRandom } from '../base/random.js'
 import type { StreamStatus } from '../ingest/kafka/stream.js'
 import { convert } from '../ops/convert.js'
 import { LOG_FOLDER } from '../protocol/log-path.js'
 import type { StructField } from '../protocol/schema.js'
-import type { TableRequest } from '../sql/planner.js'
 import { isReading, parseStatement } from '../sql/statement.js'
 import { splitStatements, tokenize } from '../sql/tokens.js'
 import { StoreMeter } from '../storage/meter.js'
@@ -31,7 +30,6 @@ import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
 import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, StorageUse, TableSummary } from './options.js'
-import type { PinnedTable } from './query-runner.js'
 import { Refresher } from './refresher.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import { renameTable } from './rename-table.js'
@@ -43,6 +41,7 @@ import { type StreamOptions, type StreamSettings, streamInto } from './stream.js
 import { type StreamInfo, streamInfo } from './stream-info.js'
 import { type StreamDefinition, StreamRegistry, streamId } from './stream-registry.js'
 import { Table } from './table.js'
+import { refuseLocation, TableCatalog } from './table-catalog.js'
 import { existingFile, readFile, type TableHost } from './table-host.js'
 import { versionSelector } from './table-snapshot.js'
 import { ViewHandle } from './view-handle.js'
@@ -107,10 +106,7 @@ export class Lakehouse {
   private readonly options: LakehouseOptions
   private readonly host: TableHost
   private readonly withoutLocations: TableHost
-  private readonly opened = new Map<string, { readonly delta: DeltaTable; readonly table: Table }>()
-  /** Names whose tables callers hold, whether there is one or not. */
-  private readonly handedOut = new Set<string>()
-  private readonly outside = new Map<string, DeltaTable>()
+  private readonly catalog: TableCatalog
   private readonly indexes: ViewIndexes
   private readonly watches: ViewWatches
   private readonly committed = new CommitTotals()
@@ -138,8 +134,8 @@ export class Lakehouse {
       lingerMs,
       spoolRoom: new SpoolRoom(options.spoolBytesMax ?? SPOOL_BYTES_MAX, clock),
       ingested: new IngestTotals(),
-      find: (request) => this.find(request),
-      pin: (request, signal) => this.pin(request, signal),
+      find: (request) => this.catalog.find(request),
+      pin: (request, signal) => this.catalog.pin(request, signal),
       rejectsTable: async (of) => {
         const name = rejectsTableName(of)
         await this.create(name, REJECTS_FIELDS)
@@ -152,6 +148,13 @@ export class Lakehouse {
       existingFile,
       readFile,
     }
+    this.catalog = new TableCatalog(store, {
+      locations: this.locations,
+      checkOpen: () => this.checkOpen(),
+      openStore: this.host.openStore,
+      deltaTable: (of) => this.deltaTable(of),
+      tableOf: (name, delta) => new Table(name, delta, this.host),
+    })
     const degraded = (what: string) => (view: string, error: unknown) =>
       (options.events ?? ignoreEvents)({ type: 'degraded', table: view, what, error })
     this.indexes = new ViewIndexes(this.host, degraded('keep a view in memory'))
@@ -159,8 +162,8 @@ export class Lakehouse {
     this.withoutLocations = {
       ...this.host,
       locations: false,
-      find: async (request) => this.find(refuseLocation(request)),
-      pin: async (request, signal) => this.pin(refuseLocation(request), signal),
+      find: async (request) => this.catalog.find(refuseLocation(request)),
+      pin: async (request, signal) => this.catalog.pin(refuseLocation(request), signal),
     }
   }
 
@@ -176,7 +179,7 @@ export class Lakehouse {
   /** The requests and bytes that storage was asked for; a request to list the lakehouse is no table's. */
   get storageUse(): StorageUse {
     const whole = (this.store.meter ?? NOTHING_ASKED).use
-    const tables = [...this.opened].map(([name, { delta }]) => [name, (delta.deps.store.meter ?? NOTHING_ASKED).use] as const)
+    const tables = this.catalog.held.map(([name, { deps }]) => [name, (deps.store.meter ?? NOTHING_ASKED).use] as const)
     return { ...whole, tables: Object.fromEntries(tables), cache: this.host.engines.cacheUse }
   }
 
@@ -228,22 +231,12 @@ export class Lakehouse {
 
   /** The table of a name; nothing is asked of the store. @throws {DeltaError} `NAME_INVALID`. */
   table(name: string): Table {
-    const { table } = this.open(name)
-    this.handedOut.add(name)
-    return table
+    return this.catalog.handOut(name)
   }
 
   /** By name. */
   async tables(): Promise<readonly TableSummary[]> {
-    this.checkOpen()
-    const folders = (await this.store.listFolders('')).filter((name) => isTableName(name))
-    const found = await Promise.all(
-      folders.map(async (name) => {
-        for await (const _ of this.store.list(`${name}/${LOG_FOLDER}`)) return [{ name, uri: this.store.child(name).uri }]
-        return []
-      }),
-    )
-    return found.flat()
+    return this.catalog.list()
   }
 
   /**
@@ -255,7 +248,7 @@ export class Lakehouse {
     const { ifNotExists = false, orReplace = false, signal } = options
     if (ifNotExists && orReplace) throw new DeltaError('ARGUMENT_INVALID', 'either orReplace or ifNotExists, not both')
     const design = checkDesign({ ...options, fields: options.columns.map(fieldOf) })
-    const { delta } = this.open(checkTableName(name))
+    const { delta } = this.catalog.open(checkTableName(name))
     await this.beforeTable({ signal })
     const mode = orReplace ? 'createOrReplace' : 'create'
     const { created, version } = await makeTable(delta, name, design, undefined, { mode, ifNotExists, signal })
@@ -270,25 +263,9 @@ export class Lakehouse {
    */
   async dropTable(name: string, options: { readonly ifExists?: boolean | undefined } = {}): Promise<boolean> {
     this.checkOpen()
-    const list = () => this.store.list(checkTableName(name))
-    if (!(await hasAny(list()))) {
-      if (options.ifExists) return false
-      throw new DeltaError('TABLE_NOT_FOUND', 'there is no such table', { table: name })
-    }
-    await this.opened.get(name)?.table.close()
-    this.opened.delete(name)
-    this.handedOut.delete(name)
-    // Listed once what was written behind the last commit is there.
-    const paths: string[] = []
-    for await (const { path } of list()) paths.push(path)
-    // The log goes first, the newest commit before the older ones: a table that is half deleted never reads as a whole one.
-    const log = paths
-      .filter((path) => path.startsWith(`${name}/${LOG_FOLDER}/`))
-      .sort()
-      .reverse()
-    await this.store.delete(log)
-    await this.store.delete(paths.filter((path) => !log.includes(path)))
-    return true
+    if (await this.catalog.drop(name)) return true
+    if (options.ifExists) return false
+    throw new DeltaError('TABLE_NOT_FOUND', 'there is no such table', { table: name })
   }
 
   /**
@@ -300,17 +277,8 @@ export class Lakehouse {
    */
   async renameTable(name: string, to: string, options: StoreOptions = {}): Promise<void> {
     this.checkOpen()
-    const hold = async () => {
-      await this.opened.get(name)?.table.close()
-      this.opened.delete(name)
-      this.handedOut.delete(name)
-    }
-    await renameTable(
-      { store: this.store, catalog: this, host: this.host, registry: this.registry, release: hold },
-      name,
-      to,
-      options,
-    )
+    const { store, host, registry } = this
+    await renameTable({ store, catalog: this, host, registry, release: () => this.catalog.release(name) }, name, to, options)
   }
 
   /** The materialized views, by name; those `over` a table, directly or through other views, in the order of a refresh. */
@@ -463,7 +431,7 @@ export class Lakehouse {
     if (this.maintenance && !this.maintenance.isClosed) return this.maintenance
     this.maintenance = new AutoMaintenance(
       {
-        tables: () => [...this.opened].map(([name, { delta }]) => [name, delta] as const),
+        tables: () => this.catalog.held,
         source: this.host.engines.source,
         engine: this.host.engines.small,
       },
@@ -483,8 +451,8 @@ export class Lakehouse {
    * an ingest does.
    */
   async stream(source: string, table: string, options: StreamOptions = {}): Promise<StreamStatus> {
-    const { delta, table: held } = this.open(checkTableName(table))
-    this.handedOut.add(table)
+    const held = this.catalog.handOut(checkTableName(table))
+    const { delta } = this.catalog.open(table)
     return streamInto(delta, held.sink(options), source, options)
   }
 
@@ -502,7 +470,7 @@ export class Lakehouse {
   /** The streams that are kept, and how far each is, by its table and its brokers. */
   async streams(): Promise<readonly StreamInfo[]> {
     const definitions = await this.streamDefinitions()
-    return Promise.all(definitions.map((one) => streamInfo(this.open(one.table).delta, one, this.host.clock)))
+    return Promise.all(definitions.map((one) => streamInfo(this.catalog.open(one.table).delta, one, this.host.clock)))
   }
 
   /** The streams that are kept, by name. */
@@ -525,8 +493,7 @@ export class Lakehouse {
     for (const refresher of this.refreshers) await refresher.close()
     await this.watches.close()
     await this.indexes.close()
-    for (const { table } of this.opened.values()) await table.close()
-    for (const delta of this.outside.values()) await delta.close()
+    await this.catalog.close()
     await this.host.engines.close()
     await this.store.close()
   }
@@ -549,7 +516,12 @@ export class Lakehouse {
 
   /** @internal */
   deltaOf(name: string): DeltaTable {
-    return this.open(name).delta
+    return this.catalog.open(name).delta
+  }
+
+  /** @internal */
+  deltaAt(location: string): DeltaTable {
+    return this.catalog.at(location)
   }
 
   /** @internal Makes sure, once, that tables here are safe to commit to. */
@@ -559,16 +531,6 @@ export class Lakehouse {
       this.rootCheck = undefined
     })
     return this.rootCheck
-  }
-
-  private open(name: string): { readonly delta: DeltaTable; readonly table: Table } {
-    this.checkOpen()
-    const held = this.opened.get(name)
-    if (held) return held
-    const delta = this.deltaTable(this.store.child(checkTableName(name)))
-    const opened = { delta, table: new Table(name, delta, this.host) }
-    this.opened.set(name, opened)
-    return opened
   }
 
   private deltaTable(store: ObjectStore): DeltaTable {
@@ -589,48 +551,8 @@ export class Lakehouse {
     })
   }
 
-  /** Pins a version in as few requests as it takes: only a name that is not found is looked up in the listing. */
-  private async pin(request: TableRequest, signal: AbortSignal | undefined): Promise<PinnedTable | undefined> {
-    const select = { version: request.version, timestampMs: request.timestampMs, orLatest: request.orLatest }
-    if (request.schema === '' && isTableName(request.name)) {
-      const table = this.open(request.name).delta
-      try {
-        return { table, snapshot: await table.snapshot(select, { signal }) }
-      } catch (error) {
-        if (!(isDeltaError(error) && error.code === 'TABLE_NOT_FOUND')) throw error
-      }
-    }
-    const table = await this.find(request)
-    return table && { table, snapshot: await table.snapshot(select, { signal }) }
-  }
-
-  /** By its name, whatever the letter case; by location where that is allowed. */
-  private async find({ schema, name }: TableRequest): Promise<DeltaTable | undefined> {
-    if (schema === 'delta') return this.findLocation(name)
-    if (schema !== '' || !isTableName(name)) return undefined
-    const { delta } = this.open(name)
-    if (await delta.exists()) return delta
-    // A handle that a caller has is this lakehouse's to close; of names that are only asked for, none is kept.
-    if (!this.handedOut.has(name)) this.opened.delete(name)
-    const same = (await this.tables()).find((table) => table.name.toLowerCase() === name.toLowerCase())
-    return same && this.open(same.name).delta
-  }
-
-  private async findLocation(uri: string): Promise<DeltaTable | undefined> {
-    const delta = this.deltaAt(uri)
-    return (await delta.exists()) ? delta : undefined
-  }
-
-  /** @internal */
-  deltaAt(uri: string): DeltaTable {
-    if (!this.locations) refuseLocation({ schema: 'delta', name: uri })
-    const delta = this.outside.get(uri) ?? this.deltaTable(openStore(uri, { s3: this.options.s3, clock: this.options.clock }))
-    this.outside.set(uri, delta)
-    return delta
-  }
-
   private async create(name: string, fields: readonly StructField[]): Promise<void> {
-    const { delta } = this.open(checkTableName(name))
+    const { delta } = this.catalog.open(checkTableName(name))
     if (await delta.exists()) return
     await this.beforeTable()
     await createDeltaTable(delta, checkDesign({ fields }), { name: 'CREATE TABLE' })
@@ -646,24 +568,4 @@ export class Lakehouse {
   private checkOpen(): void {
     if (this.closed) throw new DeltaError('CLOSED', 'the lakehouse is closed')
   }
-}
-
-function refuseLocation(request: TableRequest): TableRequest {
-  if (request.schema !== 'delta') return request
-  const hint = 'use the name of a table'
-  throw new DeltaError('SQL_FORBIDDEN', 'SQL here names tables of the lakehouse, not locations', {}, { hint })
-}
-
-function isTableName(name: string): boolean {
-  try {
-    checkTableName(name)
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
-  for await (const _ of items) return true
-  return false
 }
