@@ -1,18 +1,8 @@
-import { isArrowRecordBatch, isArrowTable } from 'apache-arrow'
 import { DeltaError } from '../base/errors.js'
-import type { ArrowInput } from '../engine/arrow-in.js'
-import type { Connection } from '../engine/database.js'
-import type { BatchId } from '../ingest/batches.js'
-import { type SpooledBody, spoolBody } from '../ingest/body.js'
-import { type Compression, type InputFormat, inputKind } from '../ingest/formats.js'
-import { GroupCommit } from '../ingest/group-commit.js'
 import type { IngestResult } from '../ingest/group-read.js'
-import { type Input, inferFields, openArrow, openInput } from '../ingest/input.js'
-import { loadInput, stageInput } from '../ingest/load.js'
 import type { RowSink } from '../ingest/row-sink.js'
 import { compact } from '../ops/optimize.js'
 import { restore } from '../ops/restore.js'
-import type { StructField } from '../protocol/schema.js'
 import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { HistoryEntry } from '../table/history.js'
@@ -20,9 +10,7 @@ import type { Transaction } from '../table/transaction.js'
 import { deleteFrom, updateIn } from './change-rows.js'
 import { type ChangesOptions, changesOf } from './changes.js'
 import { tableDetail } from './detail.js'
-import { evolveForInput, isMisfit } from './evolve-input.js'
 import { type FollowOptions, type FollowResult, followInto } from './follow.js'
-import { insertQuery } from './insert.js'
 import { checkTable, vacuumTable } from './maintenance.js'
 import type { FsckOptions, FsckResult } from './maintenance-options.js'
 import { mergeByOptions } from './merge.js'
@@ -46,59 +34,27 @@ import type {
   VacuumOptions,
   VacuumResult,
 } from './options.js'
-import { overwriteQuery, overwriteRows, type RowsReplaced } from './overwrite.js'
-import { type RejectsSource, rejectsNdjson, rejectsTableName } from './rejects.js'
 import type { QueryResult } from './result.js'
-import type { RoomOwner } from './spool-room.js'
 import type { TableHost } from './table-host.js'
+import { type IngestOptions, TableInput } from './table-input.js'
 import { givenSelector, TableSnapshot, versionSelector } from './table-snapshot.js'
 import { undoIn } from './undo.js'
 import type { UndoOptions, UndoResult } from './undo-options.js'
 import { fileCondition } from './where.js'
-
-export interface IngestOptions {
-  /** @defaultValue 'ndjson' */
-  readonly format?: Extract<InputFormat, 'ndjson' | 'json' | 'csv' | 'arrow' | 'parquet'> | undefined
-  readonly compression?: Compression | undefined
-  /** What a line that cannot be read does: fail this request, or go to the table `<name>__rejects`. @defaultValue 'fail' */
-  readonly onError?: 'fail' | 'reject' | undefined
-  /**
-   * What fields that the table lacks do: fail their line, or become columns of it, in a commit of their own. The table's types
-   * grow too where it has type widening. @defaultValue 'strict'
-   */
-  readonly schema?: 'strict' | 'evolve' | undefined
-  /**
-   * Makes the rows come in once: a repeat answers with the first result. With `follows: 'closely'` the batch is only taken
-   * after the one before it, `version - 1`, and the producer's first one is 0 or 1.
-   */
-  readonly txn?: { readonly appId: string; readonly version: number; readonly follows?: 'closely' | undefined } | undefined
-  /** Create the table from the data where there is none. @defaultValue false */
-  readonly create?: boolean | undefined
-  /** Refuse a body that unpacks to more. @defaultValue 256 MiB */
-  readonly bytesMax?: number | undefined
-  readonly signal?: AbortSignal | undefined
-}
-
-const BODY_BYTES_MAX = 256 * 1024 * 1024
 
 /** A Delta table. Opening one asks nothing of the store; its methods reject with `TABLE_NOT_FOUND` when there is none. */
 export class Table {
   readonly name: string
   private readonly delta: DeltaTable
   private readonly host: TableHost
-  private readonly group: GroupCommit
+  private readonly input: TableInput
 
   /** @internal */
   constructor(name: string, delta: DeltaTable, host: TableHost) {
     this.name = name
     this.delta = delta
     this.host = host
-    this.group = new GroupCommit(delta, {
-      lingerMs: host.lingerMs,
-      keepRejects: (rejects, { batch, source }) =>
-        this.keepRejects(rejects, source ?? batch?.appId ?? 'request', batch?.after === undefined ? undefined : batch),
-      onGroup: () => void host.ingested.groups++,
-    })
+    this.input = new TableInput(name, delta, host)
   }
 
   get uri(): string {
@@ -116,49 +72,7 @@ export class Table {
    * `FILE_NOT_FOUND`, `COMMIT_CONFLICT`, `SEQUENCE_OUT_OF_ORDER`.
    */
   async append(input: AppendInput, options: AppendOptions = {}): Promise<AppendResult> {
-    const startedAtMs = this.delta.deps.clock.now()
-    const done = { elapsedMs: 0, rejectsTable: undefined }
-    const elapsed = () => this.delta.deps.clock.now() - startedAtMs
-    if (isSql(input)) {
-      const inserted = await insertQuery(
-        this.host,
-        this.delta,
-        options.schema === 'evolve' ? { byName: true, evolution: 'merge' } : {},
-        { text: input.sql, params: input.params, signal: options.signal },
-        options.txn,
-      )
-      return { ...done, ...inserted, elapsedMs: elapsed() }
-    }
-    const engine = this.delta.deps.engineFor(0)
-    const spooled: string[] = []
-    try {
-      const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
-      try {
-        if (options.create && !(await this.delta.exists()))
-          await this.host.create(this.name, await engine.use((connection) => inferFields(connection, opened)))
-        const load = (onError: 'fail' | 'reject') =>
-          loadInput(this.delta, opened, {
-            onError,
-            batchRows: options.batchRows,
-            batch: options.txn,
-            keepRejects: (rejects) => this.keepRejects(rejects, typeof input === 'string' ? input : 'append'),
-            signal: options.signal,
-            onProgress: (rows, total) => options.onProgress?.({ phase: 'append', done: rows, total, unit: 'rows' }),
-          })
-        const evolve = () =>
-          engine.use((connection) => evolveForInput(this.delta, this.host.engines.source, connection, opened, options.signal))
-        const loaded = await this.evolving(options, load, evolve)
-        return {
-          ...loaded,
-          rejectsTable: loaded.rowsRejected > 0 ? rejectsTableName(this.name) : undefined,
-          elapsedMs: elapsed(),
-        }
-      } finally {
-        await opened.release()
-      }
-    } finally {
-      for (const file of spooled) await this.delta.deps.spool.remove(file)
-    }
+    return this.input.append(input, options)
   }
 
   /**
@@ -169,40 +83,7 @@ export class Table {
    * `TABLE_APPEND_ONLY`, `COMMIT_CONFLICT`, and what `append` throws.
    */
   async overwrite(input: AppendInput, options: OverwriteOptions = {}): Promise<OverwriteResult> {
-    const { where, partitions, signal } = options
-    const evolution = EVOLUTIONS[options.schema ?? 'strict']
-    if (options.schema === 'overwrite' && (where !== undefined || partitions !== undefined))
-      throw new DeltaError('ARGUMENT_INVALID', 'a schema is overwritten with all of the rows')
-    if (where !== undefined && partitions !== undefined)
-      throw new DeltaError('ARGUMENT_INVALID', 'either a condition or the partitions of new rows say what goes, not both')
-    const scope: RowsReplaced =
-      where !== undefined ? { kind: 'where', where, text: where } : { kind: partitions === undefined ? 'all' : 'partitions' }
-    if (isSql(input))
-      return overwriteQuery(
-        this.host,
-        { table: this.delta, name: this.name },
-        { evolution, byName: evolution !== undefined },
-        scope,
-        {
-          text: input.sql,
-          params: input.params,
-          signal,
-        },
-      )
-    const spooled: string[] = []
-    try {
-      const engine = this.delta.deps.engineFor(0)
-      const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
-      try {
-        return await overwriteRows(this.host, { table: this.delta, name: this.name }, scope, signal, (snapshot, rules) =>
-          stageInput(this.delta, snapshot, opened, { signal, rules, evolution }),
-        )
-      } finally {
-        await opened.release()
-      }
-    } finally {
-      for (const file of spooled) await this.delta.deps.spool.remove(file)
-    }
+    return this.input.overwrite(input, options)
   }
 
   /**
@@ -212,31 +93,7 @@ export class Table {
    * @throws {DeltaError} `ROWS_INVALID` (with `lines`), `BODY_TOO_LARGE`, `TOO_BUSY` (with `retryAfterMs`), and what `append` throws.
    */
   async ingest(body: AsyncIterable<Uint8Array> | Uint8Array, options: IngestOptions = {}): Promise<IngestResult> {
-    const { spool } = this.delta.deps
-    const format = options.format ?? 'ndjson'
-    const room = this.host.spoolRoom.enter(ownersOf(this.uri, options.txn))
-    let spooled: SpooledBody | undefined
-    try {
-      spooled = await spoolBody(body, spool, {
-        compression: options.compression ?? 'none',
-        sizeBytesMax: options.bytesMax ?? BODY_BYTES_MAX,
-        signal: options.signal,
-        onBytes: room.take,
-      })
-      if (options.create && !(await this.delta.exists())) await this.createFor(spooled, format)
-      const whole = spooled
-      const take = (onError: 'fail' | 'reject') => this.group.ingest({ body: whole, format, onError, batch: options.txn })
-      const result = await this.evolving(options, take, () =>
-        this.withInput(whole, format, (connection, input) =>
-          evolveForInput(this.delta, this.host.engines.source, connection, input, options.signal),
-        ),
-      )
-      this.host.ingested.count(result, whole.sizeBytes)
-      return result
-    } finally {
-      room.leave()
-      if (spooled?.kind === 'file') await spool.remove(spooled.path)
-    }
+    return this.input.ingest(body, options)
   }
 
   /**
@@ -389,7 +246,7 @@ export class Table {
 
   /** Waits for what was taken in, and for checkpoints on their way. */
   async close(): Promise<void> {
-    await this.group.close()
+    await this.input.close()
     await this.delta.close()
     await this.host.tableClosed()
   }
@@ -398,138 +255,8 @@ export class Table {
     await this.close()
   }
 
-  private async openAppendInput(
-    connection: Connection,
-    input: Exclude<AppendInput, { readonly sql: string }>,
-    options: Pick<AppendOptions, 'format' | 'compression' | 'signal'>,
-    spooled: string[],
-  ): Promise<Input> {
-    const { spool } = this.delta.deps
-    if (typeof input !== 'string' && isArrow(input)) return openArrow(connection, spool, input)
-    const said =
-      typeof input === 'string'
-        ? defined(options)
-        : { format: 'ndjson' as const, compression: 'none' as const, ...defined(options) }
-    const kind = inputKind(typeof input === 'string' ? input : '', said)
-    if (typeof input === 'string' && kind.compression === 'none')
-      return openInput(connection, spool, kind.format, await this.host.existingFile(input))
-    const bytes = typeof input === 'string' ? await this.host.readFile(input) : input
-    const body = await spoolBody(bytes, spool, {
-      compression: kind.compression,
-      sizeBytesMax: Number.POSITIVE_INFINITY,
-      signal: options.signal,
-    })
-    const path = await spool.take(body)
-    spooled.push(path)
-    return openInput(connection, spool, kind.format, path, body.kind === 'bytes' ? body.chunks : undefined)
-  }
-
-  private async createFor(body: SpooledBody, format: InputFormat, known: readonly StructField[] = []): Promise<void> {
-    const fields = await this.withInput(body, format, inferFields)
-    await this.host.create(
-      this.name,
-      fields.map((f) => known.find(({ name }) => name === f.name) ?? f),
-    )
-  }
-
-  /** Has the rows taken; where the table's columns do not fit them and may change, once more with others. */
-  private async evolving<T>(
-    { schema = 'strict', onError = 'fail' }: Pick<IngestOptions, 'schema' | 'onError'>,
-    take: (onError: 'fail' | 'reject') => Promise<T>,
-    evolve: () => Promise<void>,
-  ): Promise<T> {
-    if (schema === 'strict') return take(onError)
-    try {
-      return await take('fail')
-    } catch (error) {
-      if (!isMisfit(error)) throw error
-      await evolve()
-      return take(onError)
-    }
-  }
-
-  private async withInput<T>(
-    body: SpooledBody,
-    format: InputFormat,
-    work: (connection: Connection, input: Input) => Promise<T>,
-  ): Promise<T> {
-    const { spool, engineFor } = this.delta.deps
-    const path = await spool.take(body)
-    try {
-      return await engineFor(body.sizeBytes).use(async (connection) => {
-        const input = await openInput(connection, spool, format, path)
-        try {
-          return await work(connection, input)
-        } finally {
-          await input.release()
-        }
-      })
-    } finally {
-      if (body.kind === 'bytes') await spool.remove(path)
-    }
-  }
-
-  private async keepRejects(rejects: RejectsSource, source: string, batch?: BatchId): Promise<void> {
-    const table = await this.host.rejectsTable(this.name)
-    const txn = batch && { appId: batch.appId, version: batch.version }
-    await table.append(rejectsNdjson(rejects, source, this.delta.deps.clock.now()), { format: 'ndjson', txn })
-  }
-
   /** @internal The table as sources see it, which keep their places in it. */
   sink(options: Pick<IngestOptions, 'onError' | 'create' | 'schema'>): RowSink {
-    const { delta, host } = this
-    const placesOf = async (table: DeltaTable) => [...(await table.refresh()).transactions()]
-    return {
-      places: async (...prefixes) => {
-        const isAsked = ({ appId }: { readonly appId: string }) => prefixes.some((prefix) => appId.startsWith(prefix))
-        if (options.create && !(await delta.exists())) return new Map()
-        const rejects =
-          options.onError === 'reject' ? await host.find({ schema: '', name: rejectsTableName(this.name) }) : undefined
-        const rejectsVersions = new Map(rejects && (await placesOf(rejects)).map(({ appId, version }) => [appId, version]))
-        return new Map(
-          (await placesOf(delta))
-            .filter(isAsked)
-            .map(({ appId, version }) => [appId, { version, rejectsVersion: rejectsVersions.get(appId) }]),
-        )
-      },
-      take: async ({ body, format, name, appId, version, after, fields }) => {
-        const room = host.spoolRoom.enter([])
-        try {
-          room.take(body.sizeBytes)
-          if (options.create && !(await delta.exists())) await this.createFor(body, format, fields)
-          const batch = { appId, version, after }
-          const take = (onError: 'fail' | 'reject') => this.group.ingest({ body, format, onError, batch, source: name })
-          return await this.evolving(options, take, () =>
-            this.withInput(body, format, (connection, input) => evolveForInput(delta, host.engines.source, connection, input)),
-          )
-        } finally {
-          room.leave()
-        }
-      },
-    }
-  }
-}
-
-const EVOLUTIONS = { strict: undefined, evolve: 'merge', overwrite: 'overwrite' } as const
-/** A table may hold half of the room for requests while others hold none, a producer a third. */
-function ownersOf(uri: string, txn: IngestOptions['txn']): readonly RoomOwner[] {
-  const table = { name: uri, share: 1 }
-  return txn ? [table, { name: `${uri} ${txn.appId}`, share: 0.5 }] : [table]
-}
-
-function isSql(input: AppendInput): input is Extract<AppendInput, { readonly sql: string }> {
-  return typeof input === 'object' && 'sql' in input && typeof input.sql === 'string'
-}
-
-function isArrow(
-  input: Exclude<AppendInput, string>,
-): input is Extract<ArrowInput, object> & Exclude<ArrowInput, Uint8Array | AsyncIterable<Uint8Array>> {
-  return isArrowTable(input) || isArrowRecordBatch(input) || (typeof input === 'object' && 'readRecordBatch' in input)
-}
-
-function defined(options: Pick<AppendOptions, 'format' | 'compression'>): { format?: InputFormat; compression?: Compression } {
-  return {
-    ...(options.format ? { format: options.format } : {}),
-    ...(options.compression ? { compression: options.compression } : {}),
+    return this.input.sink(options)
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GroupCommit } from '../../src/ingest/group-commit.js'
 import type { IngestResult } from '../../src/ingest/group-read.js'
-import type { IngestOptions } from '../../src/lakehouse/table.js'
+import type { IngestOptions } from '../../src/lakehouse/table-input.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import type { DeltaTable } from '../../src/table/delta-table.js'
 import { FaultyStore } from '../support/faulty-store.js'
