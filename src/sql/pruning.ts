@@ -1,3 +1,4 @@
+import { COMPARISONS } from '../engine/comparisons.js'
 import { literal } from '../engine/sql-text.js'
 import { constantOf } from './constants.js'
 import { onGenerated } from './generated-columns.js'
@@ -114,14 +115,10 @@ function ownBounds(sign: string, { low, high, isFloating, column }: Term, value:
   return sign.startsWith('<') ? below : isFloating ? MAY : above
 }
 
-const SIGNS: Readonly<Record<string, string>> = {
-  COMPARE_EQUAL: '=',
-  COMPARE_NOTEQUAL: '<>',
-  COMPARE_LESSTHAN: '<',
-  COMPARE_LESSTHANOREQUALTO: '<=',
-  COMPARE_GREATERTHAN: '>',
-  COMPARE_GREATERTHANOREQUALTO: '>=',
-}
+/** Comparisons that no NULL satisfies. */
+const SIGNS: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(COMPARISONS).filter(([, sign]) => !sign.includes('DISTINCT')),
+)
 const MIRRORED: Readonly<Record<string, string>> = { '<': '>', '<=': '>=', '>': '<', '>=': '<=' }
 
 /** What a negated predicate says by another name: both are false, or NULL, for the same rows. */
