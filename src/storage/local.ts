@@ -73,8 +73,9 @@ export class LocalStore implements ObjectStore {
 
   async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     return await this.#run(path, options, async (file) => {
-      if (options.durable === false) return await this.#create(file, bytes, options)
-      const staged = await this.#stage(file, (temporary) => writeDurably(temporary, bytes), options)
+      const durable = options.durable !== false
+      const fill = (temporary: string) => (durable ? writeDurably(temporary, bytes) : writeFile(temporary, bytes, { flag: 'wx' }))
+      const staged = await this.#stage(file, fill, options)
       try {
         options.signal?.throwIfAborted()
         await link(staged, file)
@@ -86,7 +87,7 @@ export class LocalStore implements ObjectStore {
         throw error
       }
       // The hidden name may outlive a crash; the other one has to.
-      await Promise.all([unlink(staged), syncFolder(dirname(file))])
+      await Promise.all([unlink(staged), durable && syncFolder(dirname(file))])
       return 'created'
     })
   }
@@ -200,17 +201,6 @@ export class LocalStore implements ObjectStore {
       return await work(file)
     } catch (error) {
       throw diskError(error, path)
-    }
-  }
-
-  /** Creates a file without waiting for the disk. */
-  async #create(file: string, bytes: Uint8Array, options: PutOptions): Promise<'created' | 'exists'> {
-    try {
-      await this.#inFolder(dirname(file), options, () => writeFile(file, bytes, { flag: 'wx' }))
-      return 'created'
-    } catch (error) {
-      if (errnoOf(error) === 'EEXIST' && !(await lstat(file)).isDirectory()) return 'exists'
-      throw error
     }
   }
 

@@ -50,8 +50,8 @@ export interface PutOptions extends StoreOptions {
 
 export interface CreateOptions extends PutOptions {
   /**
-   * Whether the object outlives a crash. Without it the store need not wait for its disk, and a crash or a racing reader may
-   * find the object cut short; whether the name was taken is as sure as ever.
+   * Whether the object outlives a power cut. Without it the store need not wait for its disk: a power cut may lose the object
+   * or cut it short. Readers, and a process that is killed, leave and find it whole or not at all, as ever.
    *
    * @defaultValue true
    */

@@ -12,7 +12,6 @@ const KILLS = Number(process.env['DELTAIC_TEST_KILLS'] ?? 2)
 const PRODUCERS = 4
 const SECOND_MS = 1000
 const timeout = 120_000 + KILLS * 30_000
-;("'deltaic.maintenance.minFiles' = '4', 'delta.checkpointInterval' = '5', 'delta.enableDeletionVectors' = 'true'")
 const random = seededRandom(20_260_101)
 
 const cli = useCli()

@@ -88,6 +88,21 @@ describe('LocalStore', () => {
     await expect(store.get('.tmp-folder/x')).rejects.toMatchObject({ code: 'ARGUMENT_INVALID' })
   })
 
+  it('shows an object that need not outlive a power cut whole or not at all, too', async () => {
+    const bytes = new Uint8Array(64 << 20)
+    const sizes = new Set<number | undefined>()
+    let done = false
+    const watching = (async () => {
+      while (!done) sizes.add((await store.head('a/x'))?.sizeBytes)
+    })()
+    expect(await store.putIfAbsent('a/x', bytes, { durable: false })).toBe('created')
+    expect(await store.putIfAbsent('a/x', text('1'), { durable: false })).toBe('exists')
+    done = true
+    await watching
+    expect([...sizes].filter((size) => size !== undefined && size !== bytes.length)).toEqual([])
+    expect(await readdir(join(root, 'a'))).toEqual(['x'])
+  })
+
   it('makes a folder again that somebody has removed', async () => {
     await store.put('a/b/x', text('1'))
     await rm(join(root, 'a'), { recursive: true })
