@@ -14,7 +14,7 @@ export function fsckCommand(run: Run): Command {
   return new Command('fsck')
     .description('check every promise of a table’s log and files')
     .argument('<table>')
-    .option('--repair', 'take missing files out of the table: the rows in them are lost')
+    .option('--repair', 'take missing files out of the table (the rows in them are lost), and wrong checksums out of its log')
     .option('--quick', 'look at sizes and footers alone, and read no rows')
     .addHelpText('after', '\nExits with 5 when a promise is broken.\n\nExample:\n  $ deltaic fsck page_views --quick')
     .action(run(async (context, table: string, flags: FsckFlags) => await fsck(context, table, flags)))
@@ -28,7 +28,7 @@ async function fsck(context: Context, name: string, { repair, quick }: FsckFlags
     )
     bar.end()
     await printResult(context, result)
-    return result.problemsFound > result.filesRemoved ? EXIT.corrupt : EXIT.done
+    return result.problemsFound > result.filesRemoved + result.checksumsRemoved ? EXIT.corrupt : EXIT.done
   } finally {
     bar.end()
   }
@@ -49,8 +49,9 @@ async function printResult(context: Context, result: FsckResult): Promise<void> 
   if (output === 'table') context.note(sentence(result))
 }
 
-function sentence({ version, filesChecked, problemsFound, filesRemoved, elapsedMs }: FsckResult): string {
+function sentence({ version, filesChecked, problemsFound, filesRemoved, checksumsRemoved, elapsedMs }: FsckResult): string {
   const found = problemsFound === 0 ? 'every promise holds' : counted(problemsFound, 'problem')
   const removed = filesRemoved === 0 ? '' : `; ${counted(filesRemoved, 'missing file')} taken out`
-  return `version ${version}: ${counted(filesChecked, 'file')} checked, ${found}${removed}, ${humanElapsed(elapsedMs)}`
+  const mended = checksumsRemoved === 0 ? '' : `; ${counted(checksumsRemoved, 'wrong checksum')} taken away`
+  return `version ${version}: ${counted(filesChecked, 'file')} checked, ${found}${removed}${mended}, ${humanElapsed(elapsedMs)}`
 }

@@ -27,6 +27,8 @@ export interface FsckResult {
   readonly problemsFound: number
   /** Missing files that were taken out of the table. */
   readonly filesRemoved: number
+  /** Version checksums that differed from a log which all else bears out, and were taken away; that of the newest version is written anew. */
+  readonly checksumsRemoved: number
   readonly elapsedMs: number
 }
 

@@ -54,7 +54,7 @@ export async function checkTable(host: TableHost, table: DeltaTable, options: Fs
   return { ...result, elapsedMs: clock.now() - startedAtMs }
 }
 
-/** FSCK REPAIR TABLE as a statement: the problems, of which those of missing files are repaired unless it is a dry run. */
+/** FSCK REPAIR TABLE as a statement: the problems, of which missing files and wrong checksums are repaired unless it is a dry run. */
 export async function fsckStatement(
   host: TableHost,
   table: DeltaTable,

@@ -13,6 +13,8 @@ export interface ChecksumClaims {
   readonly deletedRows: number | undefined
   readonly metadata: Metadata | undefined
   readonly protocol: Protocol | undefined
+  /** Of the commit that it was made for. */
+  readonly txnId: string | undefined
 }
 
 /**
@@ -38,6 +40,7 @@ export function parseChecksum(bytes: Uint8Array): ChecksumClaims | undefined {
       deletedRows: isCount(said['numDeletedRecordsOpt']) ? said['numDeletedRecordsOpt'] : undefined,
       metadata: isObject(said['metadata']) ? (said['metadata'] as unknown as Metadata) : undefined,
       protocol: isObject(said['protocol']) ? (said['protocol'] as unknown as Protocol) : undefined,
+      txnId: typeof said['txnId'] === 'string' ? said['txnId'] : undefined,
     }
   } catch {
     return undefined
@@ -53,10 +56,16 @@ interface State {
  * Holds a version against what its checksum says. One that was left behind by another table, which stood here before, says
  * nothing. Pure.
  *
- * @throws {DeltaError} `CHECKSUM_MISMATCH`: the log is damaged, or else the checksum is.
+ * @returns `CHECKSUM_MISMATCH` where they differ: the log is damaged, or else the checksum is.
  */
-export function checkAgainst(claims: ChecksumClaims, totals: TableTotals, state: State, file: string, version: number): void {
-  if (claims.metadata && claims.metadata.id !== state.metadata.id) return
+export function mismatchOf(
+  claims: ChecksumClaims,
+  totals: TableTotals,
+  state: State,
+  file: string,
+  version: number,
+): DeltaError | undefined {
+  if (claims.metadata && claims.metadata.id !== state.metadata.id) return undefined
   const wrong = [
     ...differing('files', claims.files, totals.files),
     ...differing('bytes', claims.bytes, totals.bytes),
@@ -65,12 +74,14 @@ export function checkAgainst(claims: ChecksumClaims, totals: TableTotals, state:
     ...differing('protocol', claims.protocol && protocolText(claims.protocol), protocolText(state.protocol)),
     ...differing('metadata', claims.metadata && metadataText(claims.metadata), metadataText(state.metadata)),
   ]
-  if (wrong.length === 0) return
-  throw new DeltaError(
+  if (wrong.length === 0) return undefined
+  return new DeltaError(
     'CHECKSUM_MISMATCH',
     `the log does not add up to what the checksum of a version says: ${wrong.join(', ')}`,
     { file, version },
-    { hint: 'a commit or a checkpoint is damaged: restore it from a copy; if it is the checksum that is wrong, delete its file' },
+    {
+      hint: 'a commit or a checkpoint is damaged: restore it from a copy; if it is the checksum that is wrong, fsck tells, and with repair takes it away',
+    },
   )
 }
 

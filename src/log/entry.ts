@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { DeltaError } from '../base/errors.js'
 import type { Action } from '../protocol/actions.js'
 import { type Commit, formatCommit, parseCommit } from '../protocol/commit-file.js'
-import { isAsSealed, SEAL_BLANK, sealed } from '../protocol/commit-seal.js'
+import { isAsSealed, isSeal, SEAL_BLANK, sealed } from '../protocol/commit-seal.js'
 
 /**
  * The bytes of a log entry of ours: `commitInfo`, the first line, says what all of them add up to, so that a damaged byte
@@ -31,4 +31,9 @@ export function parseEntry(version: number, bytes: Uint8Array, file: string): Co
       hint: 'restore the file from a copy, or read an earlier version; `commitInfo.checksum` must go from an entry that was edited on purpose',
     },
   )
+}
+
+/** Whether a commit says what its bytes add up to, so that one which was read is as it was written. */
+export function isSummed({ commitInfo }: Commit): boolean {
+  return isSeal(commitInfo?.checksum)
 }

@@ -7,20 +7,21 @@ import type { Commit } from '../protocol/commit-file.js'
 import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
 import { withoutIdentityMarks } from '../protocol/identity.js'
-import { commitPath, logFilePath } from '../protocol/log-path.js'
+import { commitPath, LOG_FOLDER, logFilePath } from '../protocol/log-path.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { applyFolded, foldCommits } from './apply-commits.js'
 import { damageIsTyped, openCheckpoint } from './checkpoint-open.js'
 import { loadCheckpointFiles } from './checkpoint-read.js'
-import { checkAgainst, parseChecksum } from './checksum-check.js'
+import { type ChecksumClaims, mismatchOf, parseChecksum } from './checksum-check.js'
 import type { LogDependencies } from './dependencies.js'
-import { parseEntry } from './entry.js'
+import { isSummed, parseEntry } from './entry.js'
 import { FilesRelation, type RelationShape } from './files-relation.js'
 import { type FileSums, NO_SUMS, readLastCheckpoint } from './last-checkpoint.js'
 import { listLog } from './log-listing.js'
 import { countTotals, RunningTotals } from './running-totals.js'
 import { type LogEntry, type LogSegment, lastVersion, planSegments } from './segment.js'
+import type { TableTotals } from './table-totals.js'
 
 export type { LogDependencies } from './dependencies.js'
 
@@ -42,6 +43,14 @@ export interface LogHead extends TableState {
   readonly domains: readonly DomainMetadata[]
 }
 
+/** How a log is loaded. */
+export interface LoadOptions extends StoreOptions {
+  /** Whether version checksums are held against the log. @defaultValue true */
+  readonly checksums?: boolean | undefined
+  /** Whether the log is read from as far back as it goes. @defaultValue false */
+  readonly whole?: boolean | undefined
+}
+
 /** Damage of one way to a version, where another may do. */
 const MENDABLE: ReadonlySet<string> = new Set(['CHECKPOINT_DAMAGED', 'CHECKSUM_MISMATCH'])
 const COLUMN_MAPPING = 'delta.columnMapping.mode'
@@ -53,6 +62,8 @@ const UNFOLDED_MAX = 200
 export class TableLog {
   readonly firstVersion: number
   private latest: number
+  /** Whether the bytes of all that was loaded add up to sums that their writer gave. */
+  private readonly isSummed: boolean
   /** The newest commit, where the log still holds it. */
   private tip: Commit | undefined
   private readonly relation: FilesRelation
@@ -80,7 +91,9 @@ export class TableLog {
     firstVersion: number,
     version: number,
     tip: Commit | undefined,
+    isSummed: boolean,
   ) {
+    this.isSummed = isSummed
     this.deps = deps
     this.relation = files
     this.firstVersion = firstVersion
@@ -95,21 +108,26 @@ export class TableLog {
    * Loads the log up to `target`, or to its end.
    *
    * A damaged checkpoint is passed over for an earlier one, or for the commits alone, with a `degraded` event; so is one with
-   * which the table is not what the newest version checksum says.
+   * which the table is not what the newest version checksum says. It is the checksum that is passed over where it was made for another
+   * commit, and where every byte of the log is known to be as it was written.
    *
    * @throws {DeltaError} `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`, `LOG_GAP`, `LOG_LINE_MALFORMED`, `LOG_INCOMPLETE` when
    * the commits hold no protocol or no metadata, `FEATURE_UNSUPPORTED` for a table that cannot be read, `CHECKPOINT_DAMAGED` when
    * only a damaged checkpoint reaches the version, `CHECKSUM_MISMATCH` when nothing in the log adds up to its checksum.
    */
-  static async load(deps: LogDependencies, target?: number, options: StoreOptions = {}): Promise<TableLog> {
+  static async load(deps: LogDependencies, target?: number, options: LoadOptions = {}): Promise<TableLog> {
+    const { checksums = true, whole = false } = options
     const { version: hint, sums } = (await readLastCheckpoint(deps.store, options)) ?? { version: undefined, sums: NO_SUMS }
-    const from = hint !== undefined && (target === undefined || hint <= target) ? hint : 0
+    const from = !whole && hint !== undefined && (target === undefined || hint <= target) ? hint : 0
     let listing = await listLog(deps.store, from, options)
     const reaches = listing.checkpoints.some(({ version }) => target === undefined || version <= target)
     const hintHolds = from === 0 || reaches
     if (!hintHolds) listing = await listLog(deps.store, 0, options)
     let damage: unknown
-    for (const segments of [planSegments(listing, target), undefined]) {
+    /** A log of which every byte adds up, and with it what a checksum has against it. */
+    let sure: { readonly log: TableLog; readonly mismatch: unknown } | undefined
+    const planned = planSegments(listing, target)
+    for (const segments of [whole ? planned.toReversed() : planned, undefined]) {
       // The hint hides what lies before it; look there only after everything it showed turned out damaged.
       if (segments === undefined && (from === 0 || !hintHolds)) break
       if (segments === undefined) listing = await listLog(deps.store, 0, options)
@@ -121,20 +139,30 @@ export class TableLog {
             segment,
             sums,
             options,
-            (head, files, first, version, tip) => new TableLog(deps, files, head, first, version, tip),
+            (head, files, first, version, tip, isSummed) => new TableLog(deps, files, head, first, version, tip, isSummed),
           )
-          await log.checkTotals(listing.checksums, options)
+          if (checksums) await log.checkTotals(listing.checksums, options)
           log.filesHeld = await log.relation.rowCount()
+          await sure?.log.close()
           return log
         } catch (error) {
-          await log?.close()
-          if (!isDeltaError(error) || !MENDABLE.has(error.code)) throw error
+          const isKept = !sure && log?.isSummed === true && isDeltaError(error) && error.code === 'CHECKSUM_MISMATCH'
+          if (isKept && log) sure = { log, mismatch: error }
+          else await log?.close()
+          if (!isDeltaError(error) || !MENDABLE.has(error.code)) {
+            await sure?.log.close()
+            throw error
+          }
+          if (isKept) continue
           deps.events({ type: 'degraded', table: deps.store.uri, what: 'read a checkpoint', error })
           damage = error
         }
       }
     }
-    throw damage
+    if (!sure) throw damage
+    deps.events({ type: 'degraded', table: deps.store.uri, what: 'read a version checksum', error: sure.mismatch })
+    sure.log.filesHeld = await sure.log.relation.rowCount()
+    return sure.log
   }
 
   get version(): number {
@@ -254,16 +282,33 @@ export class TableLog {
     return this.relation
   }
 
-  /** Holds the newest of the versions that have a checksum against it. @throws {DeltaError} `CHECKSUM_MISMATCH`. */
-  private async checkTotals(checksums: readonly number[], options: StoreOptions): Promise<void> {
-    const version = Math.max(-1, ...checksums.filter((one) => one >= this.firstVersion && one <= this.latest))
-    if (version < 0) return
+  /**
+   * What the checksum of a loaded version has against the log.
+   *
+   * @returns the totals of the version, where it has a checksum that can be read, and the `CHECKSUM_MISMATCH` where it differs.
+   */
+  async heldAgainst(version: number, options: StoreOptions = {}): Promise<HeldAgainst | undefined> {
     const path = logFilePath({ kind: 'checksum', version })
     const bytes = await this.deps.store.get(path, options)
     const claims = bytes && parseChecksum(bytes)
-    if (!claims) return
-    const totals = await countTotals(this.deps.database, this.relation, version)
-    checkAgainst(claims, totals, this.stateAt(version), path, version)
+    if (!claims) return undefined
+    const totals = await countTotals(this.deps.database, await this.files(), version)
+    const mismatch = mismatchOf(claims, totals, this.stateAt(version), path, version)
+    return { claims, totals, mismatch }
+  }
+
+  /** Holds the newest of the versions that have a checksum against it. @throws {DeltaError} `CHECKSUM_MISMATCH`. */
+  private async checkTotals(checksums: readonly number[], options: StoreOptions): Promise<void> {
+    const version = Math.max(-1, ...checksums.filter((one) => one >= this.firstVersion && one <= this.latest))
+    const held = version < 0 ? undefined : await this.heldAgainst(version, options)
+    if (!held) return
+    const { claims, totals, mismatch } = held
+    if (mismatch) {
+      const commit = this.tip?.version === version ? this.tip : await readCommit(this.deps.store, version, options)
+      // It stayed behind when somebody wrote another commit in the place of its own, and knows nothing of this one.
+      if (!commit || commit.commitInfo?.txnId === claims.txnId) throw mismatch
+      this.deps.events({ type: 'degraded', table: this.deps.store.uri, what: 'read a version checksum', error: mismatch })
+    }
     if (version === this.latest) this.totals.know(totals)
   }
 
@@ -310,6 +355,12 @@ export class TableLog {
   }
 }
 
+interface HeldAgainst {
+  readonly claims: ChecksumClaims
+  readonly totals: TableTotals
+  readonly mismatch: DeltaError | undefined
+}
+
 /** The commit of a version, or `undefined` when there is none yet. */
 export async function readCommit(store: ObjectStore, version: number, options: StoreOptions = {}): Promise<Commit | undefined> {
   const path = commitPath(version)
@@ -340,7 +391,14 @@ async function loadSegment<T>(
   segment: LogSegment,
   sums: FileSums,
   options: StoreOptions,
-  make: (head: Head, files: FilesRelation, firstVersion: number, version: number, tip: Commit | undefined) => T,
+  make: (
+    head: Head,
+    files: FilesRelation,
+    firstVersion: number,
+    version: number,
+    tip: Commit | undefined,
+    isSummed: boolean,
+  ) => T,
 ): Promise<T> {
   const commits = await readEntries(deps.store, segment.entries, options)
   const head: Head = { states: [], txns: new Map(), domains: new Map() }
@@ -375,7 +433,9 @@ async function loadSegment<T>(
     }
     const compacted = segment.entries.findLast(({ kind }) => kind === 'compacted')
     const firstVersion = compacted ? lastVersion(compacted) : Math.max(version, 0)
-    return make(head, files, firstVersion, segment.version, commits.at(-1))
+    const summed =
+      commits.every(isSummed) && (segment.checkpoint?.paths ?? []).every((path) => path.slice(LOG_FOLDER.length + 1) in sums)
+    return make(head, files, firstVersion, segment.version, commits.at(-1), summed)
   } finally {
     await checkpoint?.release()
   }

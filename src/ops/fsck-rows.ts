@@ -1,8 +1,9 @@
+import type { Database } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { FilesRelation, hasBounds } from '../log/files-relation.js'
+import type { TableLog } from '../log/table-log.js'
 import { physicalName } from '../protocol/column-mapping.js'
 import { charLength, type StructField } from '../protocol/schema.js'
-import type { DeltaTable } from '../table/delta-table.js'
 import { type ScanFile, scanSql } from '../table/scan-sql.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 
@@ -30,7 +31,8 @@ export interface FsckProblem {
  * value lies within the bounds, NULLs are counted and only where the table takes them. Only top-level columns have their bounds compared.
  */
 export async function rowProblems(
-  table: DeltaTable,
+  database: Database,
+  log: TableLog,
   snapshot: Snapshot,
   file: SnapshotFile,
   local: ScanFile,
@@ -69,13 +71,13 @@ export async function rowProblems(
         problem('notNull', `nulls_${at} > 0`, `${literal(field.name)} || ' takes no NULL, and has ' || nulls_${at}`),
       ),
   ]
-  const { name } = await (await table.refresh()).files()
+  const { name } = await log.files()
   const known = `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(snapshot.version)} AND file = ${literal(file.file)} LIMIT 1`
   const query =
     `WITH found AS (SELECT ${counted} FROM (${scanSql({ fields, partitionColumns, mapping }, [local])})), ` +
     `said AS (SELECT stat ${known}) ` +
     `SELECT p."check", p.detail FROM (SELECT unnest([${checks.join(', ')}]) AS p FROM found, said) WHERE p IS NOT NULL`
-  const rows = await table.deps.database.rows<Pick<FsckProblem, 'check' | 'detail'>>(query, { signal })
+  const rows = await database.rows<Pick<FsckProblem, 'check' | 'detail'>>(query, { signal })
   return rows.map(({ check, detail }) => ({ check, file: file.file, detail }))
 }
 

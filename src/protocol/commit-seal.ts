@@ -12,9 +12,14 @@ export function sealed(entry: Uint8Array, crc32: Crc32): Uint8Array {
   return at < 0 ? entry : withSeal(entry, at, sealOf(crc32(entry)))
 }
 
+/** Whether a field `checksum` tells what the bytes of its file add up to. */
+export function isSeal(checksum: unknown): checksum is string {
+  return typeof checksum === 'string' && SEAL.test(checksum)
+}
+
 /** Whether a file is as it was written, so far as it says what its bytes add up to. */
 export function isAsSealed(entry: Uint8Array, checksum: unknown, crc32: Crc32): boolean {
-  if (typeof checksum !== 'string' || !SEAL.test(checksum)) return true
+  if (!isSeal(checksum)) return true
   const at = placeOf(entry, checksum)
   return at >= 0 && sealOf(crc32(withSeal(entry, at, SEAL_BLANK))) === checksum
 }

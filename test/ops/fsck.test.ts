@@ -41,6 +41,7 @@ describe('fsck', () => {
       problems: [],
       problemsFound: 0,
       filesRemoved: 0,
+      checksumsRemoved: 0,
     })
     expect(await fsck(world.table(folder), world.source, { quick: true })).toMatchObject({ problemsFound: 0 })
   })
@@ -88,6 +89,59 @@ describe('fsck', () => {
     await folder.put('_delta_log/00000000000000000002.crc', Buffer.from('{"numFiles":7,"tableSizeBytes":1}'))
     const { problems } = await fsck(known, world.source)
     expect(problems.map(({ check }) => check)).toEqual(['checkpoint', 'checksum'])
+    expect((await world.table(folder).snapshot()).version).toBe(2)
+  })
+
+  /** A log of a writer that gives no sums, with a checksum of its newest version. */
+  async function foreignLog(claims: Readonly<Record<string, unknown>>, txnId?: string) {
+    const { folder, files } = await madeTable()
+    const store = new MemoryStore()
+    for (const { file } of files) await store.put(file, (await folder.get(file)) ?? new Uint8Array())
+    for (const version of [0, 1, 2]) {
+      const lines = Buffer.from((await folder.get(commitPath(version))) ?? '').toString()
+      await store.put(commitPath(version), Buffer.from(lines.replace(/,"checksum":"crc32:[0-9a-f]{8}"/, '')))
+    }
+    const said = JSON.parse(Buffer.from((await folder.get(CRC)) ?? '').toString()) as Record<string, unknown>
+    const { checksum: _, fileSizeHistogram: __, ...plain } = said
+    await store.put(CRC, Buffer.from(JSON.stringify({ ...plain, ...claims, ...(txnId ? { txnId } : {}) })))
+    return store
+  }
+
+  it('takes away a checksum that locks a table, once everything else bears the log out', async () => {
+    const folder = await foreignLog({ numFiles: 7 })
+    await expect(world.table(folder).snapshot()).rejects.toMatchObject({
+      code: 'CHECKSUM_MISMATCH',
+      hint: expect.stringContaining('fsck') as string,
+    })
+    expect(await fsck(world.table(folder), world.source)).toMatchObject({ problemsFound: 1, checksumsRemoved: 0 })
+    expect(await fsck(world.table(folder), world.source, { repair: true })).toMatchObject({
+      problems: [{ check: 'checksum', file: CRC }],
+      checksumsRemoved: 1,
+      filesRemoved: 0,
+    })
+    expect((await (await world.table(folder).snapshot()).files()).files).toHaveLength(2)
+    expect(JSON.parse(Buffer.from((await folder.get(CRC)) ?? '').toString())).toMatchObject({ numFiles: 2 })
+    expect(await fsck(world.table(folder), world.source)).toMatchObject({ problemsFound: 0 })
+  })
+
+  it('keeps a checksum that differs where data files speak against the log as well', async () => {
+    const folder = await foreignLog({})
+    const entry = Buffer.from((await folder.get(commitPath(2))) ?? '').toString()
+    await folder.put(commitPath(2), Buffer.from(entry.replace(/"size":(\d+)/, '"size":1$1')))
+    const found = await fsck(world.table(folder), world.source, { repair: true })
+    expect(found.problems.slice(0, 2).map(({ check }) => check)).toEqual(['checksum', 'size'])
+    expect(found.checksumsRemoved).toBe(0)
     await expect(world.table(folder).snapshot()).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })
   })
+
+  it('a checksum that was made for another commit, and one of an older version, lock nothing', async () => {
+    const folder = await foreignLog({ numFiles: 7 }, 'of another commit')
+    expect((await world.table(folder).snapshot()).version).toBe(2)
+    await folder.put(CRC.replace('2.crc', '1.crc'), (await folder.get(CRC)) ?? new Uint8Array())
+    await folder.delete([CRC])
+    expect((await world.table(folder).snapshot({ version: 1 })).version).toBe(1)
+    expect(await fsck(world.table(folder), world.source, { repair: true })).toMatchObject({ checksumsRemoved: 1 })
+  })
 })
+
+const CRC = '_delta_log/00000000000000000002.crc'
