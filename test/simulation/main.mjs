@@ -3,12 +3,11 @@ import { parseArgs } from 'node:util'
 import { startVitest } from 'vitest/node'
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '100' }, first: { type: 'string', default: '1' }, seed: { type: 'string' } },
+  options: { seeds: { type: 'string', default: '1000' }, first: { type: 'string', default: '1' }, seed: { type: 'string' } },
 })
 process.env.DELTAIC_SIMULATION_FIRST = values.seed ?? values.first
 process.env.DELTAIC_SIMULATION_SEEDS = values.seed === undefined ? values.seeds : '1'
-const vitest = await startVitest('test', ['test/simulation/simulate.test.ts'], {
+const vitest = await startVitest('test', ['test/simulation/first-seeds.test.ts', 'test/simulation/later-seeds.test.ts'], {
   watch: false,
-  testNamePattern: 'whatever breaks lose no',
 })
 await vitest?.close()

@@ -37,6 +37,8 @@ const HOUR_MS = 3_600_000
 const RETENTION = { filesMs: 48 * HOUR_MS, skewMs: 0.5 * HOUR_MS }
 const STEPS_MAX = 40_000
 const RETRIES_MAX = 60
+/** One history in so many is a long one; the others break in as many ways, sooner. */
+const LONG_EVERY = 16
 
 /** Names come from the seed too: files are listed by name. */
 function seedNames(random: Random): () => void {
@@ -51,7 +53,7 @@ function seedNames(random: Random): () => void {
 
 /** One run of several nodes on one table: everything that happens follows from the seed. */
 export async function simulate(seed: number, engines: Engines, options: SimulationOptions = {}): Promise<SimulationReport> {
-  const scheduler = new Scheduler(seededRandom(seed * 2_654_435_761))
+  const scheduler = new Scheduler(seededRandom(Math.imul(seed, 2_654_435_761)))
   const unseed = seedNames(seededRandom(seed + 1))
   try {
     return await new Simulation(seed, scheduler, engines, options).run()
@@ -70,6 +72,7 @@ class Simulation {
   private readonly ledger = new Ledger()
   private readonly wrong: string[] = []
   private readonly isStale: boolean
+  private readonly isLong: boolean
   private ids = 0
   private producing = 0
 
@@ -82,6 +85,12 @@ class Simulation {
     const nodes = 1 + scheduler.below(3)
     this.nodes = Array.from({ length: nodes }, (_, at) => new Node(`n${at}`, this.disk, engines, options.txnIgnored))
     this.isStale = scheduler.chance(0.2)
+    this.isLong = seed % LONG_EVERY === 0
+  }
+
+  /** How much there is of something: in a long history, or in another. */
+  private many(long: number, short: number): number {
+    return this.isLong ? long : short
   }
 
   async run(): Promise<SimulationReport> {
@@ -116,7 +125,7 @@ class Simulation {
       properties: this.properties(),
     })
     this.disk.weather = this.weather()
-    const producers = Array.from({ length: 2 + scheduler.below(2) }, (_, at) => this.produce(`p${at}`))
+    const producers = Array.from({ length: 2 + scheduler.below(this.many(2, 1)) }, (_, at) => this.produce(`p${at}`))
     this.producing = producers.length
     const others = [this.loosely(), this.change(), this.change(), this.maintain(), this.read(), this.crash(), this.time()]
     await Promise.all([...producers, ...others])
@@ -128,7 +137,7 @@ class Simulation {
   private properties(): Readonly<Record<string, string>> {
     const { scheduler } = this
     return {
-      'delta.checkpointInterval': String(3 + scheduler.below(6)),
+      'delta.checkpointInterval': String(this.many(3, 2) + scheduler.below(this.many(6, 4))),
       'delta.deletedFileRetentionDuration': 'interval 2 days',
       'delta.logRetentionDuration': 'interval 3 days',
       'deltaic.maintenance.minFiles': String(2 + scheduler.below(4)),
@@ -140,7 +149,7 @@ class Simulation {
 
   private weather(): Weather {
     const { scheduler } = this
-    const share = (most: number) => (scheduler.chance(0.3) ? 0 : scheduler.between(0, most))
+    const share = (most: number) => (scheduler.chance(0.3) ? 0 : scheduler.between(0, this.many(most, 1.5 * most)))
     return {
       lost: share(0.04),
       replyLost: share(0.04),
@@ -155,7 +164,7 @@ class Simulation {
   /** Sends batches in order, each until it is acknowledged, and some again. */
   private async produce(producer: string): Promise<void> {
     const { scheduler } = this
-    const batches = 3 + scheduler.below(3)
+    const batches = this.many(3, 1) + scheduler.below(this.many(3, 2))
     for (let sequence = 1; sequence <= batches; sequence++) {
       await this.pause()
       const batch = this.batch(producer, sequence)
@@ -189,7 +198,7 @@ class Simulation {
 
   /** Batches that nothing tells apart from others: nobody repeats them. */
   private async loosely(): Promise<void> {
-    for (let sent = 0; sent < 4; sent++) {
+    for (let sent = 0; sent < this.many(4, 1); sent++) {
       await this.pause()
       await this.send(this.batch(undefined, sent))
     }
@@ -207,7 +216,7 @@ class Simulation {
 
   private async change(): Promise<void> {
     const { scheduler } = this
-    for (let done = 0; done < 4 && this.producing > 0; done++) {
+    for (let done = 0; done < this.many(4, 1) && this.producing > 0; done++) {
       await this.pause()
       // Ids are given out for good, and no two changes have the same bounds.
       const from = 1 + scheduler.below(this.ids + 1)
@@ -281,7 +290,7 @@ class Simulation {
       .map(([version]) => version)
     const fresh = new Node('reader', this.disk, this.engines)
     const { lake } = await fresh.serve()
-    for (const version of new Set([newest, ...kept.filter(() => this.scheduler.chance(4 / kept.length))])) {
+    for (const version of new Set([newest, ...kept.filter(() => this.scheduler.chance(this.many(4, 1) / kept.length))])) {
       const result = await lake.sql(`SELECT id, v FROM t VERSION AS OF ${version}`)
       this.ledger.readings.push({ version, ackedBefore: 0, rows: mapOf(await result.rows()) })
     }

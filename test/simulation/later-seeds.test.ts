@@ -1,0 +1,3 @@
+import { simulateHalf } from './seeds.js'
+
+await simulateHalf(1)
