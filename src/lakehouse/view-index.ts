@@ -1,15 +1,15 @@
+import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { Serial } from '../base/serial.js'
-import { ident } from '../engine/sql-text.js'
-import { namedParts, viewAt } from '../views/exact.js'
+import { type PinnedSource, type ViewReading, viewAt } from '../views/exact.js'
 import { KeyIndex } from '../views/key-index.js'
-import { partials } from '../views/maintain-sql.js'
 import { viewOf } from '../views/view.js'
 import type { TableHost } from './table-host.js'
+import { changedSince, fillIndex, hasTextStates, put } from './view-held.js'
 import type { KeyValues, LookupKey } from './view-lookup.js'
-import { pinNewest, type ViewPins } from './view-pins.js'
+import { pinNewest, ViewLooks, type ViewPins } from './view-pins.js'
 import { viewReading } from './view-reads.js'
-import { keySql, keyText, partSql, rowSql, type TextPair, texts } from './view-texts.js'
+import { keyText, type TextRows } from './view-texts.js'
 
 /** A row of a view as JSON, and the versions that it is of. */
 export interface IndexedRow {
@@ -26,15 +26,19 @@ interface IndexedRows {
 }
 
 /** A view's rows in memory, at a version of each of its sources. */
-interface Indexed {
+interface Indexed extends IndexedRows {
   readonly definition: object
   readonly index: KeyIndex
-  readonly versions: ReadonlyMap<string, { readonly id: string; readonly version: number }>
+  /** The table that each source was. */
+  readonly ids: Readonly<Record<string, string>>
 }
 
 const INDEXES_BYTES_MAX = 512 * 1024 * 1024
 const VIEWS_MAX = 64
 const PREFIX = '__index_'
+/** A change that touches more keys than this, and more than a quarter of all, is no less work than all of them. */
+const TOUCHED_MAX = 20_000
+const COPIED_AT_ONCE = 20_000
 
 /**
  * Views held in memory to be served by key: built when first asked for, brought up to each new version of their sources by the
@@ -42,6 +46,7 @@ const PREFIX = '__index_'
  */
 export class ViewIndexes {
   private readonly host: TableHost
+  private readonly looks: ViewLooks
   private readonly onFailure: (view: string, error: unknown) => void
   private readonly indexed = new LRUCache<string, Indexed>({
     max: VIEWS_MAX,
@@ -54,6 +59,7 @@ export class ViewIndexes {
 
   constructor(host: TableHost, onFailure: (view: string, error: unknown) => void) {
     this.host = host
+    this.looks = new ViewLooks(host)
     this.onFailure = onFailure
   }
 
@@ -70,11 +76,11 @@ export class ViewIndexes {
    * that has to be read by the engine first.
    */
   async lookup(name: string, key: LookupKey): Promise<IndexedRow | undefined> {
-    const pins = await pinNewest(this.host, name)
+    const pins = await this.looks.newest(name)
     if (!pins || Object.keys(key).length !== pins.view.key.length) return undefined
     const values = pins.view.key.map((column) => key[column])
     const text = values.includes(undefined) ? undefined : keyText(pins.view, values as KeyValues)
-    const rows = text && (await this.newest(pins))
+    const rows = text && (this.current(pins) ?? (await this.newest(pins)))
     return rows && { columns: pins.view.plan.columns, versions: rows.versions, json: rows.get(text) }
   }
 
@@ -82,16 +88,15 @@ export class ViewIndexes {
   async newest(pins: ViewPins): Promise<IndexedRows | undefined> {
     const { name, pinned } = pins
     if (!canHold(pins) || this.tooLarge.has(pinned.snapshot.metadata)) return undefined
-    const known = this.indexed.get(name)
-    if (!known) {
-      // The first to ask does not wait for all rows.
-      void this.advance(name)
-      return undefined
-    }
-    const indexed = isAt(known, pins) ? known : await this.advance(name)
-    if (!indexed) return undefined
-    const versions = Object.fromEntries([...indexed.versions].map(([source, { version }]) => [source, version]))
-    return { versions, get: (text) => indexed.index.get(text) }
+    if (this.indexed.has(name)) return this.current(pins) ?? (await this.advance(name))
+    // The first to ask does not wait for all rows.
+    void this.advance(name)
+    return undefined
+  }
+
+  private current(pins: ViewPins): Indexed | undefined {
+    const known = this.indexed.get(pins.name)
+    return known && isAt(known, pins) ? known : undefined
   }
 
   /** Those who ask while one advance runs share the next. */
@@ -116,85 +121,78 @@ export class ViewIndexes {
     if (!pins || !canHold(pins)) return undefined
     const known = this.indexed.get(name)
     if (known && isAt(known, pins)) return known
-    const changes = known && (await this.changesSince(name, known, pins))
-    const index = changes ? known.index : await this.build(name, pins)
+    const changes = known && (await this.changesSince(known, pins))
+    const index = changes ? await this.roomy(known.index) : await this.build(pins)
     if (!index) return undefined
     // At once, so that nobody sees some of it: rows and the versions they are of.
-    for (const [key, row] of changes ?? []) {
-      if (row) index.set(key, row)
-      else index.delete(key)
-    }
+    for (const some of changes ?? []) put(index, some)
     const { metadata } = pins.pinned.snapshot
-    const versions = new Map(
-      pins.sources.map(({ name: source, pinned: { snapshot } }) => [
-        source,
-        { id: snapshot.metadata.id, version: snapshot.version },
-      ]),
-    )
-    const indexed = { definition: metadata, index, versions }
+    const ofSources = <T>(of: (source: ViewPins['sources'][number]['pinned']['snapshot']) => T) =>
+      Object.fromEntries(pins.sources.map(({ name: source, pinned: { snapshot } }) => [source, of(snapshot)]))
+    const indexed: Indexed = {
+      definition: metadata,
+      index,
+      ids: ofSources((source) => source.metadata.id),
+      versions: ofSources((source) => source.version),
+      get: (text) => index.get(text),
+    }
     this.indexed.set(name, indexed)
     return indexed
   }
 
-  private async build(name: string, { host, pinned, view }: ViewPins): Promise<KeyIndex | undefined> {
+  private async build(pins: ViewPins): Promise<KeyIndex | undefined> {
+    const { host, pinned, view } = pins
+    const { groups } = view.plan
+    if (!groups) return undefined
     const index = new KeyIndex()
-    const rows = `SELECT ${keySql(view)} AS "__key", ${rowSql(view)} AS "__row" FROM ${ident(name)} AS v`
-    for await (const [key, row] of texts(host, { text: rows })) {
-      if (row) index.set(key, row)
-      if (index.bytes <= INDEXES_BYTES_MAX) continue
-      this.tooLarge.add(pinned.snapshot.metadata)
-      return undefined
-    }
-    return index
+    const at = await viewAt(readingOf(pins), stateOf(pins), PREFIX)
+    if (await fillIndex(host, at, { view, groups }, PREFIX, index, () => index.bytes > INDEXES_BYTES_MAX)) return index
+    this.tooLarge.add(pinned.snapshot.metadata)
+    return undefined
   }
 
-  /** Keys that a change touched, and their rows now; `undefined` when that cannot be told, or the index is mostly waste. */
-  private async changesSince(
-    name: string,
-    known: Indexed,
-    { host, pinned, view, sources }: ViewPins,
-  ): Promise<readonly TextPair[] | undefined> {
+  /** Groups that a change touched, as they are now; `undefined` when it is better to build the index anew. */
+  private async changesSince(known: Indexed, pins: ViewPins): Promise<readonly TextRows[] | undefined> {
+    const { host, pinned, view, sources } = pins
     const { groups } = view.plan
-    const { index } = known
-    const isSame = sources.every(
-      ({ name: source, pinned: { snapshot } }) => known.versions.get(source)?.id === snapshot.metadata.id,
-    )
-    if (!groups || !isSame || known.definition !== pinned.snapshot.metadata || index.wastedBytes > index.bytes / 2)
-      return undefined
-    const since = new Map([...known.versions].map(([source, { version }]) => [source, version]))
-    const reading = viewReading(host, (source) => host.pin({ schema: '', name: source }, undefined), undefined)
-    const at = await viewAt({ ...reading, since }, { name, table: pinned.table, snapshot: pinned.snapshot }, PREFIX)
+    const isSame = sources.every(({ name, pinned: { snapshot } }) => known.ids[name] === snapshot.metadata.id)
+    if (!groups || !isSame || known.definition !== pinned.snapshot.metadata) return undefined
+    const since = new Map(Object.entries(known.versions))
+    const at = await viewAt({ ...readingOf(pins), since }, stateOf(pins), PREFIX)
     if (at.isBeyond) return undefined
-    const touched = partials(groups, at.changes)
-    if (touched.length === 0) return []
-    const keys = groups.keys.map((_, nth) => `k${nth}`).join(', ')
-    const sql = `SELECT DISTINCT ${keys} FROM (${touched.join(' UNION ALL ')})`
-    const parts = await namedParts(at, sql)
-    if (!parts) return undefined
-    const same = groups.keys.map((key, nth) => `v.${ident(key.name)} IS NOT DISTINCT FROM t.k${nth}`).join(' AND ')
-    const rows =
-      `SELECT ${groups.keys.map((_, nth) => partSql(`t.k${nth}`)).join(' || ')} AS "__key", CASE WHEN v."__there" THEN ${rowSql(view)} END AS "__row" ` +
-      `FROM "__touched" AS t LEFT JOIN (SELECT *, true AS "__there" FROM ${ident(name)}) AS v ON ${same}`
-    const all: TextPair[] = []
-    for await (const [key, row] of texts(host, { text: rows, relations: new Map([['__touched', { sql, parts }]]) }))
-      all.push([key.slice(), row?.slice()])
-    return all
+    if (at.changes.plus.length + at.changes.minus.length === 0) return []
+    return changedSince(host, at, { view, groups }, known.index, Math.max(TOUCHED_MAX, known.index.size / 4))
   }
+
+  /** An index without the texts that were replaced, once they are most of it. */
+  private async roomy(index: KeyIndex): Promise<KeyIndex> {
+    if (index.wastedBytes <= index.bytes / 2) return index
+    const other = new KeyIndex()
+    for (let from: number | undefined = 0; from !== undefined; await setImmediate())
+      from = index.copyTo(other, from, COPIED_AT_ONCE)
+    return other
+  }
+}
+
+function readingOf({ host }: ViewPins): ViewReading {
+  return viewReading(host, (source) => host.pin({ schema: '', name: source }, undefined), undefined)
+}
+
+function stateOf({ name, pinned: { table, snapshot } }: ViewPins): PinnedSource {
+  return { name, table, snapshot }
 }
 
 /** Whether a view has a key, and reads tables alone. */
 function canHold({ view, sources }: ViewPins): boolean {
-  if (view.plan.columns.some(({ type }) => type.includes('VARIANT'))) return false
-  if (view.key.length === 0 || view.key.length !== view.plan.groups?.keys.length) return false
+  const { columns, groups } = view.plan
+  if (!groups || columns.some(({ type }) => type.includes('VARIANT')) || !hasTextStates(groups)) return false
+  if (view.key.length === 0 || view.key.length !== groups.keys.length) return false
   return sources.length === view.sources.length && !sources.some(({ pinned }) => viewOf(pinned.snapshot))
 }
 
-function isAt({ definition, versions }: Indexed, { pinned, sources }: ViewPins): boolean {
-  return (
-    definition === pinned.snapshot.metadata &&
-    sources.every(({ name, pinned: { snapshot } }) => {
-      const at = versions.get(name)
-      return at?.version === snapshot.version && at.id === snapshot.metadata.id
-    })
+function isAt({ definition, versions, ids }: Indexed, { pinned, sources }: ViewPins): boolean {
+  if (definition !== pinned.snapshot.metadata) return false
+  return sources.every(
+    ({ name, pinned: { snapshot } }) => versions[name] === snapshot.version && ids[name] === snapshot.metadata.id,
   )
 }

@@ -23,9 +23,51 @@ interface NamedPin {
   readonly pinned: PinnedTable
 }
 
-/** Pins the newest versions; `undefined` where there is no such view. */
-export async function pinNewest(outer: TableHost, name: string): Promise<ViewPins | undefined> {
+/** Looks at views for many at a time. Those who ask for one while a look at it is under way share the next. */
+export class ViewLooks {
+  private readonly host: TableHost
+  private readonly under = new Map<string, Look>()
+
+  constructor(host: TableHost) {
+    this.host = host
+  }
+
+  /** The newest versions, none of them older than this call; `undefined` where there is no such view. */
+  async newest(name: string): Promise<ViewPins | undefined> {
+    const look = this.under.get(name)
+    if (!look) return this.begin(name, [])
+    look.next ??= look.running.then(
+      ({ sources }) => this.begin(name, sources),
+      () => this.begin(name, []),
+    )
+    return look.next
+  }
+
+  private async begin(name: string, sources: readonly string[]): Promise<ViewPins | undefined> {
+    const found = pinNewest(this.host, name, sources)
+    const look: Look = { running: found.then((pins) => ({ sources: pins?.view.sources ?? [] })), next: undefined }
+    this.under.set(name, look)
+    try {
+      return await found
+    } finally {
+      if (look.next === undefined) this.under.delete(name)
+    }
+  }
+}
+
+interface Look {
+  readonly running: Promise<{ readonly sources: readonly string[] }>
+  next: Promise<ViewPins | undefined> | undefined
+}
+
+/**
+ * Pins the newest versions; `undefined` where there is no such view.
+ *
+ * @param expected names that its definition may have: they are asked for at the same time as the view.
+ */
+export async function pinNewest(outer: TableHost, name: string, expected: readonly string[] = []): Promise<ViewPins | undefined> {
   const host = pinningOnce(outer)
+  for (const source of expected) host.pin({ schema: '', name: source }, undefined).catch(() => undefined)
   const pinned = await host.pin({ schema: '', name }, undefined)
   const view = pinned && viewOf(pinned.snapshot)
   if (!pinned || !view) return undefined

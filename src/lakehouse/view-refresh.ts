@@ -1,5 +1,5 @@
 import type { Session } from '../engine/database.js'
-import { globLiteral, ident, literal } from '../engine/sql-text.js'
+import { globLiteral, ident } from '../engine/sql-text.js'
 import { changeResult, metricsOf } from '../ops/change-result.js'
 import { FoundRows } from '../ops/found-rows.js'
 import { type TakenOut, takeOut, takeOutFiles } from '../ops/take-out.js'
@@ -7,12 +7,13 @@ import type { CommittedBatch } from '../protocol/actions.js'
 import { conflictError } from '../table/conflict.js'
 import { type StagedFiles, stageFiles } from '../table/stage.js'
 import type { TransactionOutcome } from '../table/transaction.js'
-import { exactOf, namedParts, type PinnedPart, type PinnedSource, type ViewAt, type ViewReading, viewAt } from '../views/exact.js'
-import { anewSql, builtSql, goneKeys, mergedSql, partials, sameKeys, shown, stateRows } from '../views/maintain-sql.js'
+import { exactOf, namedParts, type PinnedSource, type ViewAt, type ViewReading, viewAt } from '../views/exact.js'
+import { builtSql, sameKeys, shown, stateRows } from '../views/maintain-sql.js'
 import type { GroupsPlan, ViewPlan } from '../views/plan.js'
 import { watermarkOf } from '../views/view.js'
 import { type RunContext, readyQuery } from './query-runner.js'
 import { addressedRows } from './row-query.js'
+import { changedGroups, withFiles, withRows } from './view-files.js'
 
 /** What a refresh did. */
 export interface RefreshResult {
@@ -182,23 +183,12 @@ async function changeGroups(
   signal: AbortSignal | undefined,
 ): Promise<StateChange> {
   const { plan } = at.view
-  const now = at.relations.map((one) => one.now)
-  const gone = goneKeys(groups, at.changes)
   return withFiles(context, async (file) => {
-    const changed = await file(at, partials(groups, at.changes).join(' UNION ALL '), signal)
-    const keys = gone === undefined ? undefined : await file(at, gone, signal)
-    const anew = gone === undefined ? undefined : await file(at, anewSql(plan, groups, gone, now), signal)
-    const keyColumns = groups.keys.map((_, nth) => `k${nth}`).join(', ')
-    const touched = [changed, ...(keys ? [keys] : [])].map((one) => `SELECT ${keyColumns} FROM ${one.relation}`).join(' UNION ')
-    const join = groups.keys.length === 0 ? '' : ` SEMI JOIN (${touched}) AS t ON ${sameKeys(groups, 'r', 't')}`
+    const changed = await changedGroups(file, at, groups, signal)
+    const join = groups.keys.length === 0 ? '' : ` SEMI JOIN (${changed.keys}) AS t ON ${sameKeys(groups, 'r', 't')}`
     const rows = (state: string) => `SELECT r.* FROM (${stateRows(groups, state, ['"__file"', '"__row"'])}) AS r${join}`
     return takenRows(context, pinned, rows, signal, async (found, session) => {
-      const merged = mergedSql(
-        groups,
-        [`SELECT * EXCLUDE ("__file", "__row") FROM ${found}`, `SELECT * FROM ${changed.relation}`],
-        keys && `SELECT * FROM ${keys.relation}`,
-      )
-      const all = anew ? `${merged} UNION ALL SELECT * FROM ${anew.relation}` : merged
+      const all = changed.merged(`SELECT * EXCLUDE ("__file", "__row") FROM ${found}`)
       const staged = await stage(pinned, session, shown(plan, groups, all, 'stored'), signal)
       return { staged, how: 'changes', bytesRead: at.changedBytes }
     })
@@ -228,9 +218,9 @@ async function changeRows(
     const partition = columns.map(({ name }) => `s.${ident(name)}`).join(', ')
     const leaving = (state: string) =>
       `SELECT "__file", "__row" FROM (SELECT s."__file", s."__row", m."__times", row_number() OVER (PARTITION BY ${partition} ORDER BY s."__file", s."__row") AS "__nth" ` +
-      `FROM ${state} AS s JOIN (SELECT *, count(*) AS "__times" FROM (${net(went.relation, came.relation)}) GROUP BY ALL) AS m ON ${same}) WHERE "__nth" <= "__times"`
+      `FROM ${state} AS s JOIN (SELECT *, count(*) AS "__times" FROM (${net(went, came)}) GROUP BY ALL) AS m ON ${same}) WHERE "__nth" <= "__times"`
     return takenRows(context, pinned, leaving, signal, async (_, session) => ({
-      staged: await stage(pinned, session, net(came.relation, went.relation), signal),
+      staged: await stage(pinned, session, net(came, went), signal),
       how: 'changes',
       bytesRead: at.changedBytes,
     }))
@@ -261,51 +251,6 @@ async function takenRows(
     } finally {
       await found.remove()
     }
-  } finally {
-    ready.release(false)
-  }
-}
-
-/** Computes relations over a view's parts, each once, into files of this machine that go when `work` is over. */
-async function withFiles<T>(
-  context: RunContext,
-  work: (
-    file: (at: Pick<ViewAt, 'parts'>, sql: string, signal: AbortSignal | undefined) => Promise<{ readonly relation: string }>,
-  ) => Promise<T>,
-): Promise<T> {
-  const { spool } = context.engines
-  const paths: string[] = []
-  try {
-    return await work(async (at, sql, signal) => {
-      const path = spool.file('parquet')
-      paths.push(path)
-      await withRows(context, at, sql, signal, (session, text) =>
-        session.run(`COPY (${text}) TO ${literal(path)} (FORMAT parquet, COMPRESSION snappy)`, { signal }),
-      )
-      return { relation: `read_parquet(${globLiteral(path)})` }
-    })
-  } finally {
-    for (const path of paths) await spool.remove(path)
-  }
-}
-
-/** Makes a query over a view's parts ready to run. */
-async function withRows<T>(
-  context: RunContext,
-  at: Pick<ViewAt, 'parts'>,
-  sql: string,
-  signal: AbortSignal | undefined,
-  work: (session: Session, text: string, bytesRead: number) => Promise<T>,
-): Promise<T> {
-  const parts: readonly PinnedPart[] = (await namedParts(at, sql)) ?? []
-  const relations = new Map([['__rows', { sql, parts }]])
-  const ready = await readyQuery(context, { text: 'SELECT * FROM "__rows"', relations, signal })
-  try {
-    return await work(
-      ready.session,
-      ready.plan.text,
-      ready.selections.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
-    )
   } finally {
     ready.release(false)
   }

@@ -1,31 +1,46 @@
 import type { Data, Utf8 } from 'apache-arrow'
 import { recordBatches } from '../engine/arrow-out.js'
+import type { Parameters, Session } from '../engine/database.js'
 import { ident } from '../engine/sql-text.js'
 import type { View } from '../views/view.js'
 import { jsonSql } from './json-sql.js'
 import { type RunContext, type RunRequest, readyQuery } from './query-runner.js'
 import { type KeyValues, keyCast } from './view-lookup.js'
 
-/** A key and its row, as bytes of text; no row for a key that is not there. */
-export type TextPair = readonly [key: Uint8Array, row: Uint8Array | undefined]
+/** Rows of texts, as bytes. */
+export interface TextRows {
+  readonly rows: number
+  /** @returns `undefined` where it is NULL. */
+  text(row: number, column: number): Uint8Array | undefined
+}
 
-/** Pairs of texts as the engine has them, for as long as the next is not asked for. */
-export async function* texts(
+/** Rows of texts as the engine has them, some at a time. */
+export async function* textRows(
+  session: Session,
+  text: string,
+  {
+    params,
+    rowsAtOnce: rowsPerBatch,
+  }: { readonly params?: Parameters | undefined; readonly rowsAtOnce?: number | undefined } = {},
+): AsyncGenerator<TextRows> {
+  for await (const batch of recordBatches(await session.stream(text, { params }), { rowsPerBatch })) {
+    const columns = batch.schema.fields.map((_, at) => batch.getChildAt(at)?.data[0])
+    yield { rows: batch.numRows, text: (row, column) => textAt(columns[column], row) }
+  }
+}
+
+/** The same for a query over tables of the lakehouse. */
+export async function* queriedTexts(
   context: RunContext,
   request: Pick<RunRequest, 'text' | 'params' | 'relations' | 'signal'>,
-): AsyncGenerator<TextPair> {
+): AsyncGenerator<TextRows> {
   const { plan, session, release } = await readyQuery(context, request)
   try {
-    for await (const batch of recordBatches(await session.stream(plan.text, { params: plan.params }), {})) {
-      const [keys, rows] = [batch.getChildAt(0)?.data[0], batch.getChildAt(1)?.data[0]]
-      for (let at = 0; at < batch.numRows; at++) yield [textAt(keys, at) ?? NO_TEXT, textAt(rows, at)]
-    }
+    yield* textRows(session, plan.text, { params: plan.params })
   } finally {
     release(false)
   }
 }
-
-const NO_TEXT = new Uint8Array()
 
 function textAt(column: Data | undefined, at: number): Uint8Array | undefined {
   if (!column?.getValid(at)) return undefined
@@ -34,8 +49,8 @@ function textAt(column: Data | undefined, at: number): Uint8Array | undefined {
 }
 
 /** A row of the view `v` as JSON, as answers to queries have it. */
-export function rowSql({ plan }: View): string {
-  const members = plan.columns.map(({ name, type }) => `${ident(name)} := ${jsonSql(type, `v.${ident(name)}`)}`)
+export function rowSql({ plan }: View, valueOf = (name: string, _at: number): string => `v.${ident(name)}`): string {
+  const members = plan.columns.map(({ name, type }, at) => `${ident(name)} := ${jsonSql(type, valueOf(name, at))}`)
   return `to_json(struct_pack(${members.join(', ')}))::VARCHAR`
 }
 
@@ -65,9 +80,12 @@ export async function keyTextOf(context: RunContext, view: View, values: KeyValu
   const params = values.filter((value) => value !== null).map(String)
   let given = 0
   const parts = values.map((value, nth) => (value === null ? 'NULL::VARCHAR' : keyCast(view, nth, ++given)))
-  for await (const [text] of texts(context, { text: `SELECT ${parts.map(partSql).join(' || ')}`, params })) return text.slice()
+  const text = `SELECT ${parts.map(partSql).join(' || ')}`
+  for await (const rows of queriedTexts(context, { text, params })) return rows.text(0, 0) ?? NO_TEXT
   return NO_TEXT
 }
+
+const NO_TEXT = new Uint8Array()
 
 function isCanonical(type: string, text: string): boolean {
   if (type === 'VARCHAR') return true

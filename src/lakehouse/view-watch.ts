@@ -5,7 +5,7 @@ import type { TableHost } from './table-host.js'
 import type { IndexedRow, ViewIndexes } from './view-index.js'
 import { areKeys, KEYS_MAX, type KeyValues, keyValues, type LookupKey } from './view-lookup.js'
 import { pinNewest, type ViewPins } from './view-pins.js'
-import { keySql, keyText, keyTextOf, rowSql, texts } from './view-texts.js'
+import { keySql, keyText, keyTextOf, queriedTexts, rowSql } from './view-texts.js'
 import { Watcher } from './watcher.js'
 
 export interface WatchOptions {
@@ -240,7 +240,11 @@ class WatchedView {
       const some = keys.slice(from, from + KEYS_MAX).map(({ values }) => values)
       const { condition, params } = areKeys(pins.view, some)
       const text = `SELECT ${keySql(pins.view)}, ${rowSql(pins.view)} FROM ${ident(pins.name)} AS v WHERE ${condition}`
-      for await (const [key, row] of texts(pins.host, { text, params })) if (row) found.set(nameOf(key), row.slice())
+      for await (const rows of queriedTexts(pins.host, { text, params }))
+        for (let at = 0; at < rows.rows; at++) {
+          const [key, row] = [rows.text(at, 0), rows.text(at, 1)]
+          if (key && row) found.set(nameOf(key), row)
+        }
     }
     return keys.map(({ text }) => ({ columns, versions, json: found.get(nameOf(text)) }))
   }

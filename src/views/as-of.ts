@@ -2,8 +2,8 @@ import { ident, literal } from '../engine/sql-text.js'
 import type { AsOfTime } from '../sql/planner.js'
 import { bucketsName, isBucketsOf } from './buckets.js'
 import { invalid } from './derivation.js'
-import { namedParts, type PinnedPart, type PinnedSource, stateName, type ViewAt, type ViewReading, viewAt } from './exact.js'
-import { bound, builtSql, goneKeys, initial, mergedSql, partials, settled, shown, stateRows, withAnew } from './maintain-sql.js'
+import { exactStates, namedParts, type PinnedPart, type PinnedSource, type ViewAt, type ViewReading, viewAt } from './exact.js'
+import { bound, builtSql, initial, mergedSql, settled, shown } from './maintain-sql.js'
 import type { GroupsPlan } from './plan.js'
 import { type View, viewOf, watermarkAt } from './view.js'
 
@@ -84,12 +84,7 @@ async function bucketsAt(
   if (!state) return undefined
   const at = await viewAt(reading, state, prefix)
   if (at.isBeyond) return undefined
-  const own = plan.groups
-  const rows = stateRows(own, ident(stateName(prefix)))
-  if (at.changes.plus.length + at.changes.minus.length === 0) return { sql: rows, at }
-  const now = at.relations.map((one) => one.now)
-  const merged = mergedSql(own, [rows, ...partials(own, at.changes)], goneKeys(own, at.changes))
-  return { sql: withAnew(plan, own, merged, at.changes, now), at }
+  return { sql: exactStates(at, plan.groups, prefix), at }
 }
 
 /** The newest state that was made from a version of the source up to this one. */

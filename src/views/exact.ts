@@ -7,22 +7,25 @@ import type { DeltaTable } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { CommitCache } from './commits.js'
 import {
+  bound,
   builtSql,
   type CoreChanges,
   coreChanges,
   exactSql,
   goneKeys,
+  initial,
   isBeyond,
   mergedSql,
   partials,
   type SourceRelations,
   sameKeys,
+  settled,
   shown,
   stateRows,
   storedSql,
   withAnew,
 } from './maintain-sql.js'
-import type { ViewPlan } from './plan.js'
+import type { GroupsPlan, ViewPlan } from './plan.js'
 import { type View, viewOf, watermarkAt } from './view.js'
 
 /** A version of a table. */
@@ -119,6 +122,17 @@ export async function viewAt(reading: ViewReading, state: StateAt, prefix: strin
 export function exactOf({ view: { plan }, relations, changes, isBeyond: beyond }: ViewAt, prefix: string): string {
   const now = relations.map((one) => one.now)
   return beyond ? builtSql(plan, now, 'visible') : exactSql(plan, ident(stateName(prefix)), changes, now)
+}
+
+/** A query for the keys and states of a view's groups, at the versions it was looked at: `k0`, …, `s0`, …. */
+export function exactStates(at: ViewAt, groups: GroupsPlan, prefix: string): string {
+  const { plan } = at.view
+  const now = at.relations.map((one) => one.now)
+  if (at.isBeyond) return settled(groups, initial(groups, bound(plan, plan.core, now)))
+  const rows = stateRows(groups, ident(stateName(prefix)))
+  if (at.changes.plus.length + at.changes.minus.length === 0) return rows
+  const merged = mergedSql(groups, [rows, ...partials(groups, at.changes)], goneKeys(groups, at.changes))
+  return withAnew(plan, groups, merged, at.changes, now)
 }
 
 /** A query for a view's rows as they are stored. */

@@ -3,12 +3,15 @@ export type IndexedText = Uint8Array
 
 const EMPTY = -1
 const GONE = 0xffffffff
-const FIELDS = 5
-const [HASH, KEY_START, KEY_LENGTH, ROW_START, ROW_LENGTH] = [0, 1, 2, 3, 4] as const
+const FIELDS = 6
+const [HASH, KEY_START, KEY_LENGTH, ROW_START, ROW_LENGTH, STATE_LENGTH] = [0, 1, 2, 3, 4, 5] as const
+/** Rows grow by a digit now and then: they get room in steps. */
+const STEP = 16
 
 /**
- * Texts by key, both as bytes: one block for the texts, five numbers an entry, and a table of open addresses that is at most
- * half full. Beyond the texts an entry takes 28 to 56 bytes. It holds less than 4 GiB of text.
+ * Rows by key, and states that they are made from, all of it texts as bytes: one block for the texts, six numbers an entry, and a
+ * table of open addresses that is at most half full. Beyond the texts an entry takes 32 to 64 bytes, and room to grow in. It holds
+ * less than 4 GiB of text.
  */
 export class KeyIndex {
   private text = Buffer.allocUnsafe(64 * 1024)
@@ -19,7 +22,7 @@ export class KeyIndex {
   private live = 0
   private wasted = 0
 
-  /** Keys that have a text. */
+  /** Keys that have a row. */
   get size(): number {
     return this.live
   }
@@ -35,7 +38,7 @@ export class KeyIndex {
   }
 
   get(key: Uint8Array): IndexedText | undefined {
-    const entry = this.slots[this.slotOf(key, hashOf(key))] ?? EMPTY
+    const entry = this.entryOf(key)
     if (entry === EMPTY) return undefined
     const length = this.field(entry, ROW_LENGTH)
     if (length === GONE) return undefined
@@ -43,7 +46,16 @@ export class KeyIndex {
     return this.text.subarray(start, start + length)
   }
 
-  set(key: Uint8Array, row: Uint8Array): void {
+  /** What a key's row was made from; empty for a key that is not there. */
+  state(key: Uint8Array): IndexedText {
+    const entry = this.entryOf(key)
+    if (entry === EMPTY) return NO_TEXT
+    const start = this.field(entry, ROW_START) + this.rowLength(entry)
+    return this.text.subarray(start, start + this.field(entry, STATE_LENGTH))
+  }
+
+  /** @param row none for a key that only has a state. */
+  set(key: Uint8Array, row: Uint8Array | undefined, state: Uint8Array = NO_TEXT): void {
     const hash = hashOf(key)
     let slot = this.slotOf(key, hash)
     let entry = this.slots[slot] ?? EMPTY
@@ -54,25 +66,50 @@ export class KeyIndex {
       }
       entry = this.used++
       this.slots[slot] = entry
-      this.entries.set([hash, this.append(key), key.length, 0, GONE], entry * FIELDS)
+      this.entries.set([hash, this.append(key, key.length), key.length, 0, GONE, 0], entry * FIELDS)
     }
-    const before = this.field(entry, ROW_LENGTH)
-    if (before === GONE) this.live++
-    else this.wasted += before
-    const fits = before !== GONE && row.length <= before
-    if (fits) this.text.set(row, this.field(entry, ROW_START))
-    else this.entries[entry * FIELDS + ROW_START] = this.append(row)
-    this.entries[entry * FIELDS + ROW_LENGTH] = row.length
+    const had = this.field(entry, ROW_LENGTH) !== GONE
+    const before = roomOf(this.rowLength(entry) + this.field(entry, STATE_LENGTH))
+    const room = roomOf((row?.length ?? 0) + state.length)
+    const start = room <= before ? this.field(entry, ROW_START) : this.append(NO_TEXT, room)
+    this.wasted += room <= before ? before - room : before
+    if (row) this.text.set(row, start)
+    this.text.set(state, start + (row?.length ?? 0))
+    this.entries.set([start, row ? row.length : GONE, state.length], entry * FIELDS + ROW_START)
+    this.live += Number(row !== undefined) - Number(had)
   }
 
   delete(key: Uint8Array): void {
-    const entry = this.slots[this.slotOf(key, hashOf(key))] ?? EMPTY
+    const entry = this.entryOf(key)
     if (entry === EMPTY) return
+    this.wasted += roomOf(this.rowLength(entry) + this.field(entry, STATE_LENGTH))
+    if (this.field(entry, ROW_LENGTH) !== GONE) this.live--
+    this.entries.set([0, GONE, 0], entry * FIELDS + ROW_START)
+  }
+
+  /** Puts what is there from an entry on into another index, at most `count` entries. @returns where to go on; `undefined` at the end. */
+  copyTo(other: KeyIndex, from: number, count: number): number | undefined {
+    const end = Math.min(this.used, from + count)
+    for (let entry = from; entry < end; entry++) {
+      const [keyStart, start] = [this.field(entry, KEY_START), this.field(entry, ROW_START)]
+      const stateStart = start + this.rowLength(entry)
+      const stateEnd = stateStart + this.field(entry, STATE_LENGTH)
+      const hasRow = this.field(entry, ROW_LENGTH) !== GONE
+      if (!hasRow && stateEnd === stateStart) continue
+      const key = this.text.subarray(keyStart, keyStart + this.field(entry, KEY_LENGTH))
+      const row = hasRow ? this.text.subarray(start, stateStart) : undefined
+      other.set(key, row, this.text.subarray(stateStart, stateEnd))
+    }
+    return end < this.used ? end : undefined
+  }
+
+  private entryOf(key: Uint8Array): number {
+    return this.slots[this.slotOf(key, hashOf(key))] ?? EMPTY
+  }
+
+  private rowLength(entry: number): number {
     const length = this.field(entry, ROW_LENGTH)
-    if (length === GONE) return
-    this.live--
-    this.wasted += length
-    this.entries[entry * FIELDS + ROW_LENGTH] = GONE
+    return length === GONE ? 0 : length
   }
 
   /** Where a key is, or the empty slot where it would be. */
@@ -95,11 +132,11 @@ export class KeyIndex {
     return this.entries[entry * FIELDS + field] ?? 0
   }
 
-  private append(bytes: Uint8Array): number {
+  private append(bytes: Uint8Array, room: number): number {
     const start = this.textEnd
-    this.textEnd += bytes.length
+    this.textEnd += room
     if (this.textEnd > this.text.length) {
-      const larger = Buffer.allocUnsafe(Math.min(GONE, Math.max(this.textEnd, Math.ceil(this.text.length * 1.5))))
+      const larger = Buffer.allocUnsafe(Math.min(GONE, Math.max(this.textEnd, Math.ceil(this.text.length * 1.25))))
       larger.set(this.text.subarray(0, start))
       this.text = larger
     }
@@ -120,6 +157,12 @@ export class KeyIndex {
     this.slots = slots
     this.entries = entries
   }
+}
+
+const NO_TEXT = new Uint8Array()
+
+function roomOf(length: number): number {
+  return Math.ceil(length / STEP) * STEP
 }
 
 /** FNV-1a with a last stir, so that neighbouring keys lie apart. */
