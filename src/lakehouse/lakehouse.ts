@@ -321,7 +321,7 @@ export class Lakehouse {
    * follows its sources from then on.
    *
    * @returns `undefined` where `lookup` has to be asked: before the view is in memory, and for one that is not kept there, since
-   * it has no key, reads other views, or is larger than 512 MiB.
+   * it has no key, reads other views, compares structs or maps, or is larger than 512 MiB.
    */
   async lookupJson(view: string, key: LookupKey): Promise<IndexedRow | undefined> {
     this.checkOpen()

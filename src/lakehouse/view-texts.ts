@@ -49,8 +49,8 @@ function textAt(column: Data | undefined, at: number): Uint8Array | undefined {
 }
 
 /** A row of the view `v` as JSON, as answers to queries have it. */
-export function rowSql({ plan }: View, valueOf = (name: string, _at: number): string => `v.${ident(name)}`): string {
-  const members = plan.columns.map(({ name, type }, at) => `${ident(name)} := ${jsonSql(type, valueOf(name, at))}`)
+export function rowSql({ plan }: View, shown = (name: string, _at: number): string => `v.${ident(name)}`): string {
+  const members = plan.columns.map(({ name, type }, at) => `${ident(name)} := ${jsonSql(type, shown(name, at))}`)
   return `to_json(struct_pack(${members.join(', ')}))::VARCHAR`
 }
 

@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { AddFile, RemoveFile } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
-import { rootSpellings } from '../protocol/file-path.js'
+import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
@@ -73,7 +73,7 @@ export async function rowChanges(
     return { files: all, bytes: all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
   }
   const [plus, minus] = [await changes(net.plus), await changes(net.minus)]
-  return (await areThere(table.deps.store, [...plus.files, ...minus.files], end, options)) ? { plus, minus } : undefined
+  return (await areThere(table, [...plus.files, ...minus.files], commits, end, options)) ? { plus, minus } : undefined
 }
 
 /** Which of the files a condition over the files relation may want; files without statistics stay. */
@@ -163,11 +163,21 @@ async function changeOf(
   }
 }
 
-/** Files that left the table may have been vacuumed since. */
-async function areThere(store: ObjectStore, files: readonly RowChange[], end: Snapshot, options: StoreOptions): Promise<boolean> {
-  const { files: live } = await end.files('TRUE', options)
-  const known = new Set(live.map(({ file }) => file))
-  const unsure = files.filter((one) => !known.has(one.file) && !end.isOutside(one))
+/** Files that left the table may have been vacuumed since. What the commits did to a file last tells those that are live. */
+async function areThere(
+  { uri, deps: { store } }: DeltaTable,
+  files: readonly RowChange[],
+  commits: readonly Commit[],
+  end: Snapshot,
+  options: StoreOptions,
+): Promise<boolean> {
+  const live = new Set<string>()
+  const roots = rootSpellings(uri)
+  for (const { adds, removes } of commits) {
+    for (const { path } of removes) live.delete(canonicalFilePath(path, roots))
+    for (const { path } of adds) live.add(canonicalFilePath(path, roots))
+  }
+  const unsure = files.filter((one) => !live.has(one.file) && !end.isOutside(one))
   const found = await Promise.all(unsure.map(({ file }) => store.head(file, options)))
   return found.every((one) => one !== undefined)
 }

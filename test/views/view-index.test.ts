@@ -38,6 +38,11 @@ describe('views in memory', () => {
       'CREATE MATERIALIZED VIEW v AS SELECT k, day, count(*) AS rows, avg(x) AS mean, max(n) AS top, min(seen) AS first FROM t GROUP BY k, day',
     )
     await lake.sql('CREATE MATERIALIZED VIEW busy AS SELECT k, count(*) AS rows FROM t GROUP BY k HAVING count(*) > 6')
+    await lake.sql(
+      `CREATE MATERIALIZED VIEW kinds AS SELECT k, sum(n::DECIMAL(9,2)) AS paid, avg(n) AS mean, count(DISTINCT day) AS days, arg_max(n, n) AS last,
+       bool_or(n > 40) AS some, max('a"\\,]' || k) AS odd FROM t GROUP BY k`,
+    )
+    await lake.sql('CREATE MATERIALIZED VIEW middle AS SELECT k, median(n) AS n FROM t GROUP BY k')
     const days = ['2026-11-01', '2026-11-02']
     const keys: LookupKey[] = ['k0', 'k3', null].flatMap((k) => days.map((day) => ({ k, day })))
     const check = async () => {
@@ -45,10 +50,11 @@ describe('views in memory', () => {
         const { json } = await inMemory(lake, 'v', key)
         expect([key, json && JSON.parse(Buffer.from(json).toString())]).toEqual([key, await bySql(lake, 'v', key)])
       }
-      for (const k of ['k0', 'k8']) {
-        const { json } = await inMemory(lake, 'busy', { k })
-        expect([k, json && JSON.parse(Buffer.from(json).toString())]).toEqual([k, await bySql(lake, 'busy', { k })])
-      }
+      for (const view of ['busy', 'kinds', 'middle'])
+        for (const k of ['k0', 'k8']) {
+          const { json } = await inMemory(lake, view, { k })
+          expect([view, k, json && JSON.parse(Buffer.from(json).toString())]).toEqual([view, k, await bySql(lake, view, { k })])
+        }
     }
     await check()
     for (const statement of [
@@ -79,6 +85,7 @@ describe('views in memory', () => {
       expect(await lake.lookupJson('v', key as LookupKey)).toBeUndefined()
     expect(await lake.lookupJson('t', { k: 1 })).toBeUndefined()
     await lake.sql('CREATE MATERIALIZED VIEW rows_of AS SELECT k, x FROM t WHERE x > 1')
-    expect(await lake.lookupJson('rows_of', { k: 1 })).toBeUndefined()
+    await lake.sql('CREATE MATERIALIZED VIEW structs AS SELECT k, max({x: x}) AS top FROM t GROUP BY k')
+    for (const view of ['rows_of', 'structs']) expect(await lake.lookupJson(view, { k: 1 })).toBeUndefined()
   })
 })
