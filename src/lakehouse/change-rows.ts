@@ -1,4 +1,5 @@
 import { DeltaError } from '../base/errors.js'
+import { ident } from '../engine/sql-text.js'
 import type { ChangeOutcome, ChangeResult } from '../ops/change-result.js'
 import { deleteRows } from '../ops/delete.js'
 import { updateRows } from '../ops/update.js'
@@ -71,11 +72,19 @@ export async function updateIn(
       expression === undefined ? [] : [{ of: column.name, name: `__new_${at}`, expression }],
     )
     const defaults = assignments.filter(({ expression }) => expression === undefined).map(({ column }) => column.name)
-    const ready = await readyRows(context, table, snapshot, { ...named, where, columns: values, params, signal })
+    const { changeDataFeed, rowTracking } = snapshot.properties
+    const isSet = (name: string) => values.some(({ of }) => of === name)
+    const columnsOf = `${ident(named.name)}.`
+    // Ids of rows are told by another reading of their files.
+    const old = snapshot.schema.fields
+      .filter(({ name }) => !rowTracking && (changeDataFeed || !isSet(name)))
+      .map(({ name }, at) => ({ of: name, name: `__old_${at}`, expression: columnsOf + ident(name) }))
+    const ready = await readyRows(context, table, snapshot, { ...named, where, columns: [...values, ...old], params, signal })
     try {
       return await updateRows(table, context.engines.source, snapshot, {
         query: ready.query,
         values: new Map(values.map(({ of, name }) => [of, name])),
+        old: rowTracking ? undefined : new Map(old.map(({ of, name }) => [of, name])),
         defaults: new Set(defaults),
         predicate: where,
         readsWhole: ready.readsWhole,

@@ -7,6 +7,7 @@ import type { DeltaTable } from '../table/delta-table.js'
 import { evolvedFor } from '../table/evolve.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type ChangedTable, settled } from './change-rows.js'
+import { mayMatchSource } from './merge-keys.js'
 import { type MergeParts, type MergePlan, mergePlan, numbered } from './merge-sql.js'
 import type { ChangeRowsOptions, MergeOptions, MergeRowsResult, ResultColumn } from './options.js'
 import { type ReadyQuery, type RunContext, readyQuery } from './query-runner.js'
@@ -22,7 +23,7 @@ export interface MergeStatement extends Pick<MergeParts, 'source' | 'on' | 'clau
 }
 
 /**
- * MERGE INTO: brings rows of a source into a table. The source is computed once.
+ * MERGE INTO: brings rows of a source into a table. The source is computed once, and its keys before that where they can leave files out.
  *
  * @throws {DeltaError} `SQL_INVALID`, `SCHEMA_MISMATCH`, `MERGE_AMBIGUOUS` when several rows of the source change one row,
  * `VALUE_NULL`, `CONSTRAINT_VIOLATED`, `COMMIT_CONFLICT` when others kept changing the same rows.
@@ -42,7 +43,8 @@ export async function mergeInto(
     const target = isLocation ? `delta.${TARGET}` : TARGET
     const plan = mergePlan(snapshot.schema, target, parts, columns, withSchemaEvolution)
     const pinned = pinnedTo(context, table, snapshot, isLocation)
-    const ready = await readyQuery(pinned.context, { text: plan.text, params, signal })
+    const addressed = await mayMatchSource(pinned.context, snapshot, parts, { params, signal })
+    const ready = await readyQuery(pinned.context, { text: plan.text, params, signal, addressed })
     try {
       return await run(context, table, snapshot, plan, parts, ready, pinned.readsTable(), {
         signal,
@@ -86,12 +88,16 @@ function run(
   return mergeRows(table, engines.source, snapshot, request)
 }
 
-/** The target is a version of its own table, whose rows have an address. */
+/** The target is a version of its own table, whose rows have an address. The same version answers each time that a name is asked for. */
 function pinnedTo(context: RunContext, table: DeltaTable, snapshot: Snapshot, isLocation: boolean) {
   let readsTable = false
+  const pinned = new Map<string, ReturnType<RunContext['pin']>>()
   const pin: RunContext['pin'] = async (wanted, abort) => {
     if (wanted.schema === (isLocation ? 'delta' : '') && wanted.name === '__target') return { table, snapshot, address: true }
-    const other = await context.pin(wanted, abort)
+    const key = JSON.stringify(wanted)
+    const pinning = pinned.get(key) ?? context.pin(wanted, abort)
+    pinned.set(key, pinning)
+    const other = await pinning
     if (other?.table.uri === table.uri) readsTable = true
     return other
   }

@@ -49,6 +49,8 @@ export interface RunRequest extends Pick<SqlOptions, 'rowsMax' | 'bytesMax' | 'o
   readonly staleOk?: boolean | undefined
   /** What names mean that are no tables: queries over parts. */
   readonly relations?: ReadonlyMap<string, PinnedRelation> | undefined
+  /** A condition over the files relation, false only for files of the table with addresses that the query need not read. */
+  readonly addressed?: string | undefined
 }
 
 /** A query over versions of tables. */
@@ -99,7 +101,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const { snapshot, table } of view?.parts ?? [pinned]) tables.set(snapshot, table)
     return view ?? pinned
   }
-  const planned = await engines.planner.plan(request.text, request.params, resolve, request.signal)
+  const planned = narrowed(await engines.planner.plan(request.text, request.params, resolve, request.signal), request.addressed)
   const pins = pinsOf(planned, request.text, request.params)
   // What an old state answers is told beside the answer, so that it is not to be had again by its name.
   request.onPinned?.(request.staleOk ? { ...pins, fingerprint: undefined } : pins)
@@ -157,6 +159,16 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     for (const give of releases) give()
     throw error
   }
+}
+
+function narrowed(plan: QueryPlan, addressed = 'TRUE'): QueryPlan {
+  if (addressed === 'TRUE') return plan
+  const narrow = (table: PlannedTable): PlannedTable => {
+    if (!table.address) return table
+    const condition = `(${table.condition}) AND (${addressed})`
+    return { ...table, condition, conditions: [...table.conditions, condition] }
+  }
+  return { ...plan, tables: plan.tables.map(narrow) }
 }
 
 function viewOf({ standIn }: PlannedTable, sql: string): string {

@@ -13,18 +13,23 @@ export interface ChangedRows {
   readonly rows: string
 }
 
+/** Gives `work` the query of the rows that were found. */
+export type RowReader = <T>(context: TakeOutContext, found: FoundRows, work: (rowsFound: string) => Promise<T>) => Promise<T>
+
 const FOLDER = '_change_data'
 
 /**
  * Writes the change files of a commit: its rows as they were, and what they became.
  *
  * @param changes is given the query of the rows that were found, with the table's columns and `"__file"` and `"__row"`.
+ * @param read gives that query.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#change-data-files
  */
 export async function stageChanges(
   context: TakeOutContext,
   found: FoundRows,
   changes: (rowsFound: string) => readonly ChangedRows[] | Promise<readonly ChangedRows[]>,
+  read: RowReader = withFoundRows,
 ): Promise<readonly AddCDCFile[]> {
   const { table, snapshot, signal } = context
   const { schema, partitionColumns, properties, mapping, protocol } = snapshot
@@ -39,7 +44,7 @@ export async function stageChanges(
     protocol,
   }
   const columns = schema.fields.map((f) => ident(f.name)).join(', ')
-  return withFoundRows(context, found, async (rowsFound) => {
+  return read(context, found, async (rowsFound) => {
     const parts = (await changes(rowsFound)).map(
       ({ kind, rows }) => `SELECT ${columns}, ${literal(kind)} AS "_change_type" FROM (${rows})`,
     )

@@ -1,4 +1,4 @@
-import { ident } from '../engine/sql-text.js'
+import { globLiteral, ident } from '../engine/sql-text.js'
 import type { StructField } from '../protocol/schema.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
@@ -6,7 +6,7 @@ import { completeRows } from '../table/row-columns.js'
 import { generationOf } from '../table/row-rules.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { stageFiles } from '../table/stage.js'
-import { stageChanges, withFoundRows } from './change-files.js'
+import { type RowReader, stageChanges, withFoundRows } from './change-files.js'
 import { type ChangeOutcome, changeResult, metricsOf } from './change-result.js'
 import type { DeleteRequest } from './delete.js'
 import { FoundRows, type RowQuery } from './found-rows.js'
@@ -19,6 +19,11 @@ export interface UpdateRequest extends Omit<DeleteRequest, 'query'> {
   readonly query: RowQuery
   /** The query's column for each column of the table that is set. */
   readonly values: ReadonlyMap<string, string>
+  /**
+   * The query's column for each column of the table as it was: those that are not set, and all of them where there is a change feed.
+   * Where the query does not give them the rows are read once more.
+   */
+  readonly old?: ReadonlyMap<string, string> | undefined
   /** Columns that get their default. */
   readonly defaults: ReadonlySet<string>
 }
@@ -50,17 +55,23 @@ export async function updateRows(
     const columns = fields.map((f) => `${ident(values.get(f.name) ?? f.name)} AS ${ident(f.name)}`)
     const updated = (rows: string) => `SELECT ${[...columns, ...kept.columns(false)].join(', ')} FROM (${rows})`
     const ids = kept.target.schema.fields.slice(fields.length).map((f) => f.name)
-    const staged = await withFoundRows(context, found, async (rows) =>
+    const read = request.old ? foundAlready(request.old, values) : withFoundRows
+    const staged = await read(context, found, async (rows) =>
       table.deps.database.use((connection) =>
         stageFiles(table.deps, connection, updated(rows), kept.target, { signal, given: [...given, ...ids] }),
       ),
     )
     const taken = await takeOut(context, found)
     const changes = changeDataFeed
-      ? await stageChanges(context, found, async (rows) => [
-          { kind: 'update_preimage', rows },
-          { kind: 'update_postimage', rows: await completed(table, updated(rows), snapshot, given) },
-        ])
+      ? await stageChanges(
+          context,
+          found,
+          async (rows) => [
+            { kind: 'update_preimage', rows },
+            { kind: 'update_postimage', rows: await completed(table, updated(rows), snapshot, given) },
+          ],
+          read,
+        )
       : []
     const result = {
       ...changeResult(taken.tally, { rowsDeleted: 0, rowsUpdated: staged.rows }),
@@ -91,6 +102,15 @@ export async function updateRows(
   } finally {
     await found.remove()
   }
+}
+
+/** Rows of which the query gave everything. */
+function foundAlready(old: ReadonlyMap<string, string>, values: ReadonlyMap<string, string>): RowReader {
+  const columns = [
+    ...[...old].map(([column, name]) => `${ident(name)} AS ${ident(column)}`),
+    ...[...values.values()].map((name) => ident(name)),
+  ]
+  return (_, found, work) => work(`SELECT ${columns.join(', ')} FROM read_parquet(${globLiteral(found.path)})`)
 }
 
 async function completed(table: DeltaTable, rows: string, { schema }: Snapshot, given: readonly string[]): Promise<string> {

@@ -46,7 +46,7 @@ export function mayJoin({ key }: JoinKeys, { low, high, type, keys }: KeysFound,
 }
 
 /** The node of `'text'::TYPE`. */
-function typedText(text: string, type: string): SyntaxNode {
+export function typedText(text: string, type: string): SyntaxNode {
   const [, id = type, width, scale] = /^([A-Z ]+)(?:\((\d+),(\d+)\))?$/.exec(type) ?? []
   const info = width === undefined ? null : { width: Number(width), scale: Number(scale) }
   const child = { class: 'CONSTANT', value: { type: { id: 'VARCHAR', type_info: null }, is_null: false, value: text } }
@@ -74,7 +74,7 @@ export async function joinKeys(
   const found = new Map<string, JoinKeys[]>()
   for (const { conditions, left, right } of joins)
     for (const condition of conditions) {
-      const tree = await parsed(planner, `SELECT 1 WHERE ${condition.replace(/^#(\d+)|(?<= )#(\d+)$/g, (place) => ident(place))}`)
+      const tree = await parsed(planner, `SELECT 1 WHERE ${condition.replace(/#\d+/g, ident)}`)
       if (tree?.['type'] !== 'COMPARE_EQUAL') continue
       const one = keyOf(tree['left'] as SyntaxNode, left, tables, renamed)
       const other = keyOf(tree['right'] as SyntaxNode, right, tables, renamed)

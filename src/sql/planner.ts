@@ -252,9 +252,7 @@ export class Planner {
   /** Keys are looked up apart from the query, so that it has to be one that answers alike both times. */
   private async joins({ isSteady, givenNames }: QueryTemplate, { tables, views }: PinnedAll, { joins, scans }: PlanRead) {
     if (!isSteady || !givenNames || views.length > 0 || joins.length === 0) return undefined
-    const joined = tables.filter(
-      ({ snapshot, changesFrom, changes, address }) => !changesFrom && !changes && !address && isPrunable(snapshot),
-    )
+    const joined = tables.filter(({ snapshot, changesFrom, changes }) => !changesFrom && !changes && isPrunable(snapshot))
     return joinKeys(this.database, joins, scans, joined, givenNames)
   }
 
@@ -337,7 +335,7 @@ const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u
  * Filters come as text in which names are not quoted: a name that is more than a word could read as something else.
  * Conditions are made for this snapshot's columns; the relation's may be those of a later version.
  */
-function isPrunable(snapshot: Snapshot): boolean {
+export function isPrunable(snapshot: Snapshot): boolean {
   const names = leaves(snapshot.schema.fields).flatMap(({ path }) => path)
   if (!names.every((name) => PLAIN_NAME.test(name))) return false
   const { schema, partitionColumns, mapping } = snapshot.prunable
