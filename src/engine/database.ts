@@ -1,10 +1,13 @@
 import {
   DuckDBBlobValue,
   type DuckDBConnection,
+  type DuckDBDataChunk,
   DuckDBInstance,
+  type DuckDBMaterializedResult,
   type DuckDBResult,
   DuckDBTimestampTZValue,
   type DuckDBValue,
+  JSDuckDBValueConverter,
 } from '@duckdb/node-api'
 import { DeltaError } from '../base/errors.js'
 import { engineError } from './engine-error.js'
@@ -130,14 +133,27 @@ export class Connection {
   /** Every row as an object of JavaScript values (64-bit integers as bigint). For answers known to be small. */
   async rows<T = Record<string, unknown>>(sql: string, options: RunOptions = {}): Promise<T[]> {
     return this.guard(options, async () => {
-      const reader = await this.raw.runAndReadAll(sql, values(options.params))
-      return reader.getRowObjectsJS() as T[]
+      const result = await this.raw.run(sql, values(options.params))
+      const names = result.deduplicatedColumnNames()
+      const rows: Record<string, unknown>[] = []
+      for (const chunk of chunksOf(result))
+        for (const values of chunk.convertRows(JSDuckDBValueConverter))
+          rows.push(Object.fromEntries(names.map((name, at) => [name, values[at]])))
+      return rows as T[]
     })
   }
 
   /** Every column as a list of JavaScript values. For answers known to be small. */
   async columns(sql: string, options: RunOptions = {}): Promise<unknown[][]> {
-    return this.guard(options, async () => (await this.raw.runAndReadAll(sql, values(options.params))).getColumnsJS())
+    return this.guard(options, async () => {
+      const result = await this.raw.run(sql, values(options.params))
+      const columns: unknown[][] = Array.from({ length: result.columnCount }, () => [])
+      for (const chunk of chunksOf(result)) {
+        for (const [at, values] of chunk.convertColumns(JSDuckDBValueConverter).entries())
+          for (const value of values) columns[at]?.push(value)
+      }
+      return columns
+    })
   }
 
   /**
@@ -178,6 +194,11 @@ export class Connection {
       signal?.removeEventListener('abort', interrupt)
     }
   }
+}
+
+/** The chunks of a result that is there already: to be given each by another thread takes as long as a small query. */
+function chunksOf(result: DuckDBMaterializedResult): DuckDBDataChunk[] {
+  return Array.from({ length: result.chunkCount }, (_, at) => result.getChunk(at))
 }
 
 /** A connection that its holder closes. */

@@ -1,14 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { constants, type FileHandle, mkdir, open, readdir, rm, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 /** As many pieces as systems take in one call. */
 const IO_VECTORS_MAX = 1024
 
+/** Files that are kept to be written again, and the bytes that one of them may hold. */
+const IDLE_MAX = 4
+const IDLE_BYTES_MAX = 4 * 1024 * 1024
+
 /** A folder for files that live no longer than this process: staged uploads, answers on their way out. */
 export class Spool {
   readonly folder: string
   private readonly made: string | undefined
+  /** Files of text that were lent, and their bytes. */
+  private readonly lent = new Map<string, number>()
+  private readonly idle: string[] = []
 
   private constructor(folder: string, made: string | undefined) {
     this.folder = folder
@@ -47,7 +54,30 @@ export class Spool {
     return path
   }
 
+  /**
+   * Text in a file that may have held other text before: to make and to remove a file costs more than a few thousand rows do.
+   * Not for formats of which the engine remembers something by their file's name. The caller removes it as any other.
+   */
+  async lend(chunks: readonly Uint8Array[]): Promise<string> {
+    const path = this.idle.pop() ?? this.file('text')
+    const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+    try {
+      await using file = await open(path, constants.O_WRONLY | constants.O_CREAT)
+      for (let rest = chunks; rest.length > 0; rest = rest.slice(IO_VECTORS_MAX))
+        await writeAll(file, rest.slice(0, IO_VECTORS_MAX))
+      await file.truncate(sizeBytes)
+    } catch (error) {
+      await this.remove(path)
+      throw error
+    }
+    this.lent.set(path, sizeBytes)
+    return path
+  }
+
   async remove(path: string): Promise<void> {
+    const sizeBytes = this.lent.get(path)
+    this.lent.delete(path)
+    if (sizeBytes !== undefined && sizeBytes <= IDLE_BYTES_MAX && this.idle.length < IDLE_MAX) return void this.idle.push(path)
     // Most are files, for which this is one call to the system instead of several.
     await unlink(path).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') await rm(path, { force: true, recursive: true })

@@ -5,6 +5,7 @@ import { type Conflict, conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import { withMarks } from '../table/row-numbers.js'
 import { type BatchId, findFirstResult } from './batches.js'
+import { GroupPace } from './group-pace.js'
 import {
   type Accepted,
   type IngestRequest,
@@ -49,11 +50,14 @@ export class GroupCommit {
   private readonly options: GroupCommitOptions
   private waiting: Waiting[] = []
   private waitingBytes = 0
-  private gathering = false
+  /** Ends the wait for more requests. */
+  private gathering: AbortController | undefined
+  private readonly pace = new GroupPace()
   /** Groups that are being read. */
   private reading = 0
   /** Groups that were begun, and are not committed. */
   private begun = 0
+  private begunBytes = 0
   /** How the lines of the last group were written. */
   private lines: RegularLines | undefined
   private readonly committing = new Serial()
@@ -98,39 +102,49 @@ export class GroupCommit {
       const text = plainText(request.body, request.format, this.lines)
       this.waiting.push({ request, text, resolve, reject })
       this.waitingBytes += request.body.sizeBytes
-      if (this.begun === 0) this.linger()
-      else this.beginGroups()
+      this.beginGroups()
     })
   }
 
+  /** Waits for more requests, no longer than the linger. */
   private linger(): void {
     if (this.gathering) return
-    this.gathering = true
-    const work: Promise<void> = this.table.deps.clock
-      .sleep(this.options.lingerMs)
-      .catch((error: unknown) =>
-        this.table.deps.events({ type: 'degraded', table: this.table.uri, what: 'gather requests', error }),
-      )
+    const gathering = new AbortController()
+    this.gathering = gathering
+    const { clock, events } = this.table.deps
+    const work: Promise<void> = clock
+      .sleep(this.options.lingerMs, gathering.signal)
+      .catch((error: unknown) => {
+        if (!gathering.signal.aborted) events({ type: 'degraded', table: this.table.uri, what: 'gather requests', error })
+      })
       .then(() => {
-        this.gathering = false
-        this.beginGroups()
+        if (this.gathering !== gathering) return
+        this.gathering = undefined
+        this.beginGroups(true)
       })
       .finally(() => this.running.delete(work))
     this.running.add(work)
   }
 
-  private beginGroups(): void {
-    while (!this.gathering && this.waiting.length > 0) {
+  /** @param lingered whether those that wait have waited long enough. */
+  private beginGroups(lingered = false): void {
+    for (let isDue = lingered; this.waiting.length > 0; isDue = false) {
       const lanes = this.waitingBytes < LANE_BYTES_MIN ? 1 : LANES
       if (this.reading >= lanes || this.begun > lanes) return
+      if (!isDue && !this.pace.isEnough(this.waitingBytes)) break
+      this.gathering?.abort()
+      this.gathering = undefined
       this.runGroup(this.takeGroup())
     }
+    if (this.waiting.length > 0) this.linger()
   }
 
   /** Reads a group beside others, and commits it after those that were taken before it: a producer's batches keep their order. */
   private runGroup(group: readonly Waiting[]): void {
+    const bytes = group.reduce((sum, { request }) => sum + request.body.sizeBytes, 0)
     this.reading++
     this.begun++
+    this.begunBytes += bytes
     this.options.onGroup?.()
     let isReading = true
     const read = () => {
@@ -147,6 +161,7 @@ export class GroupCommit {
       })
       .finally(() => {
         this.begun--
+        this.begunBytes -= bytes
         this.running.delete(work)
         this.beginGroups()
       })
@@ -155,8 +170,7 @@ export class GroupCommit {
 
   /** The next requests: all that fit, or their share when another lane is free too. */
   private takeGroup(): readonly Waiting[] {
-    const share = this.reading === 0 && this.waitingBytes >= LANES * LANE_BYTES_MIN ? LANES : 1
-    const bytesMax = Math.min(GROUP_BYTES_MAX, this.waitingBytes / share)
+    const bytesMax = Math.min(GROUP_BYTES_MAX, this.pace.begin(this.waitingBytes, this.begunBytes))
     let bytes = 0
     let count = 0
     for (const { request } of this.waiting) {

@@ -176,9 +176,8 @@ async function spooled(deps: TableDependencies, merged: MergedBody<Waiting>, fil
   const { spool } = deps
   const { format, meter, regular, owners } = merged
   const fileOf = async (chunks: readonly Uint8Array[]) => {
-    const path = spool.file('body')
+    const path = regular ? await spool.lend(chunks) : await spool.take({ kind: 'bytes', chunks })
     files.push(path)
-    await spool.write(path, chunks)
     return path
   }
   const apart = async () => {

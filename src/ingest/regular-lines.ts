@@ -5,6 +5,10 @@ import type { InputField } from '../table/row-columns.js'
 /** More bytes would hold up other work of this thread for a millisecond or two. */
 export const REGULAR_BYTES_MAX = 1024 * 1024
 
+/** As much text as becomes a string at one time: larger ones have pages of their own, which cost more than looking at them. */
+const PIECE_BYTES = 16 * 1024
+const LINE_FEED = 0x0a
+
 const TEXT = '"[^"\\\\\\x00-\\x1f]*(?:\\\\["\\\\/bfnrt][^"\\\\\\x00-\\x1f]*)*"'
 const DAY = '\\d{4}-\\d\\d-\\d\\d'
 const TIME = '\\d\\d:\\d\\d:\\d\\d(?:\\.\\d{1,6})?'
@@ -71,11 +75,16 @@ export class RegularLines {
 
   /** The lines of a text, when each is written so and ends; `undefined` otherwise. */
   count(text: Uint8Array): number | undefined {
-    // One character a byte: what lies beyond ASCII stands in strings, and any of it may.
-    const characters = Buffer.from(text.buffer, text.byteOffset, text.byteLength).toString('latin1')
+    const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength)
     const { line } = this
     let lines = 0
-    for (line.lastIndex = 0; line.lastIndex < characters.length; lines++) if (!line.test(characters)) return undefined
+    for (let start = 0; start < bytes.length; ) {
+      const end = endOfPiece(bytes, start)
+      // One character a byte: what lies beyond ASCII stands in strings, and any of it may.
+      const characters = bytes.toString('latin1', start, end)
+      for (line.lastIndex = 0; line.lastIndex < characters.length; lines++) if (!line.test(characters)) return undefined
+      start = end
+    }
     return lines
   }
 
@@ -90,6 +99,15 @@ export class RegularLines {
       `hive_partitioning = false, auto_detect = false, records = 'true', columns = {${columns.join(', ')}})`
     )
   }
+}
+
+/** Behind the last line that ends within a piece, or the first one that ends at all. */
+function endOfPiece(bytes: Buffer, start: number): number {
+  if (bytes.length - start <= PIECE_BYTES) return bytes.length
+  const last = bytes.lastIndexOf(LINE_FEED, start + PIECE_BYTES - 1)
+  if (last >= start) return last + 1
+  const next = bytes.indexOf(LINE_FEED, start + PIECE_BYTES)
+  return next < 0 ? bytes.length : next + 1
 }
 
 /**

@@ -235,7 +235,7 @@ export class TableInput {
       sizeBytesMax: Number.POSITIVE_INFINITY,
       signal: options.signal,
     })
-    const path = await spool.take(body)
+    const path = body.kind === 'bytes' && kind.format === 'ndjson' ? await spool.lend(body.chunks) : await spool.take(body)
     spooled.push(path)
     return openInput(connection, spool, kind.format, path, body.kind === 'bytes' ? body.chunks : undefined)
   }

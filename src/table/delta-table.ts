@@ -3,7 +3,7 @@ import { assert, DeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { Serial } from '../base/serial.js'
 import type { Database } from '../engine/database.js'
-import { checkpointBehind } from '../log/checkpoint-write.js'
+import { CheckpointWriter, isCheckpointDue } from '../log/checkpoint-writer.js'
 import { ChecksumWriter } from '../log/checksum.js'
 import { commitEntry } from '../log/committer.js'
 import { formatEntry, parseEntry } from '../log/entry.js'
@@ -67,10 +67,12 @@ export class DeltaTable implements TransactionHost, LogHolder {
   private readonly background = new Set<Promise<void>>()
   /** @internal */
   readonly checksums: ChecksumWriter
+  private readonly checkpoints: CheckpointWriter
 
   constructor(deps: TableDependencies) {
     this.deps = deps
     this.checksums = new ChecksumWriter(deps)
+    this.checkpoints = new CheckpointWriter(deps, deps.clock)
   }
 
   get uri(): string {
@@ -338,13 +340,10 @@ export class DeltaTable implements TransactionHost, LogHolder {
 
   /** Starts what comes behind a commit, for which no commit waits. */
   private follow(log: TableLog, version: number): void {
-    const { metadata } = log.stateAt(version)
-    const isDue = version > 0 && version % tableProperties(metadata.configuration).checkpointInterval === 0
+    const isDue = isCheckpointDue(version, log.stateAt(version).metadata.configuration)
     this.behind('write a version checksum', this.checksums.request(log, isDue))
-    if (!isDue || log.version !== version) return
-    const started = this.deps.clock.now()
-    const elapsed = () => this.deps.clock.now() - started
-    this.behind('write a checkpoint', checkpointBehind(this.deps, log, log.head(), started, elapsed))
+    const checkpoint = log.version === version ? this.checkpoints.committed(log, isDue) : undefined
+    if (checkpoint) this.behind('write a checkpoint', checkpoint)
   }
 
   private behind(what: string, work: Promise<void>): void {
