@@ -62,6 +62,7 @@ export const KIND_OF = {
   LOG_INCOMPLETE: 'corrupt',
   LOG_LINE_MALFORMED: 'corrupt',
   PROOF_FAILED: 'corrupt',
+  RECORDS_DAMAGED: 'corrupt',
   SCHEMA_MALFORMED: 'corrupt',
   COMMIT_OUTCOME_UNKNOWN: 'unavailable',
   STORE_UNAVAILABLE: 'unavailable',

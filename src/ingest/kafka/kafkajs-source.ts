@@ -1,14 +1,12 @@
-import kafkajs, { type Admin, type Batch, type Consumer, type EachBatchPayload, type Kafka, type KafkaMessage } from 'kafkajs'
+import kafkajs, { type Admin, type Consumer, type Kafka } from 'kafkajs'
 import { DeltaError } from '../../base/errors.js'
-import { addCodecs } from './codecs.js'
-import type { KafkaRecord } from './record-lines.js'
+import { type Cluster, clientOptions, clusterOf } from './cluster.js'
+import { Fetcher } from './fetcher.js'
 import type { KafkaAddress, PartitionOffsets, RecordSource, SourceEvent } from './source.js'
 
 /** What is fetched before it is asked for. */
 const AHEAD_BYTES_MAX = 64 * 1024 * 1024
-const PARTITION_BYTES_MAX = 8 * 1024 * 1024
-const FETCH_BYTES_MAX = 32 * 1024 * 1024
-const FETCH_WAIT_MS = 100
+const IDLE_WAIT_MS = 100
 const SESSION_MS = 10_000
 const HEARTBEAT_MS = 1000
 /** How soon new partitions are noticed. */
@@ -26,21 +24,22 @@ interface Queued {
   readonly bytes: number
 }
 
-/** A topic through kafkajs: its consumer group for who reads what, its fetches, and no offsets of its own. */
+/**
+ * A topic through kafkajs: its consumer group for who reads what, its connections, and no offsets of its own. Its consumer fetches
+ * nothing, as it makes objects of all that it fetches; `Fetcher` does.
+ */
 export class KafkajsSource implements RecordSource {
   readonly clusterId: string
   private readonly address: KafkaAddress
   private readonly options: KafkaSourceOptions
   private readonly admin: Admin
   private readonly consumer: Consumer
+  private readonly cluster: Cluster
+  private readonly fetcher: Fetcher
   private readonly queue: Queued[] = []
   private queuedBytes = 0
   private wake: () => void = () => undefined
-  private roomFree: (() => void)[] = []
   private failure: unknown
-  private closed = false
-  /** The offset that each partition goes on from; those that are not in it are paused. */
-  private readonly expected = new Map<number, number>()
 
   private constructor(client: Kafka, admin: Admin, clusterId: string, address: KafkaAddress, options: KafkaSourceOptions) {
     this.clusterId = clusterId
@@ -52,12 +51,20 @@ export class KafkajsSource implements RecordSource {
       sessionTimeout: SESSION_MS,
       heartbeatInterval: HEARTBEAT_MS,
       metadataMaxAge: METADATA_MS,
-      maxBytesPerPartition: PARTITION_BYTES_MAX,
-      maxBytes: FETCH_BYTES_MAX,
-      maxWaitTimeInMs: FETCH_WAIT_MS,
-      readUncommitted: false,
+      maxWaitTimeInMs: IDLE_WAIT_MS,
       allowAutoTopicCreation: false,
       retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 8 },
+    })
+    this.cluster = clusterOf(address)
+    this.fetcher = new Fetcher(this.cluster, address.topic, {
+      records: (fetched) =>
+        this.put(
+          { kind: 'records', fetched },
+          fetched.batches.reduce((sum, { bytes }) => sum + bytes.length, 0),
+        ),
+      outOfRange: (partition, offset) => void this.isOut(partition, offset).catch((error: unknown) => this.fail(error)),
+      failed: (error) => this.fail(error),
+      hasRoom: () => this.queuedBytes < AHEAD_BYTES_MAX,
     })
   }
 
@@ -92,14 +99,9 @@ export class KafkajsSource implements RecordSource {
   }
 
   start(offsets: ReadonlyMap<number, number>): void {
-    const { topic } = this.address
-    const isStale = ({ event }: Queued) => event.kind === 'records' && offsets.has(event.batch.partition)
+    const isStale = ({ event }: Queued) => event.kind === 'records' && offsets.has(event.fetched.partition)
     for (const queued of this.queue.filter(isStale)) this.take(queued)
-    for (const [partition, offset] of offsets) {
-      this.expected.set(partition, offset)
-      this.consumer.seek({ topic, partition, offset: String(offset) })
-    }
-    this.consumer.resume([{ topic, partitions: [...offsets.keys()] }])
+    this.fetcher.start(offsets)
   }
 
   async next(waitMs: number): Promise<SourceEvent> {
@@ -118,18 +120,22 @@ export class KafkajsSource implements RecordSource {
   }
 
   async close(): Promise<void> {
-    this.closed = true
-    this.expected.clear()
-    for (const free of this.roomFree.splice(0)) free()
+    this.fetcher.close()
     await this.consumer.disconnect().catch(() => undefined)
+    await this.cluster.disconnect().catch(() => undefined)
     await this.admin.disconnect().catch(() => undefined)
   }
 
   private take(queued: Queued): SourceEvent {
     this.queue.splice(this.queue.indexOf(queued), 1)
     this.queuedBytes -= queued.bytes
-    for (const free of this.roomFree.splice(0)) free()
+    this.fetcher.resume()
     return queued.event
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= error
+    this.wake()
   }
 
   private put(event: SourceEvent, bytes = 0): void {
@@ -143,56 +149,25 @@ export class KafkajsSource implements RecordSource {
     const { GROUP_JOIN, CRASH } = this.consumer.events
     this.consumer.on(GROUP_JOIN, ({ payload }) => {
       const assigned = payload.memberAssignment[topic] ?? []
-      // Before anything is fetched: where to begin is not known yet.
       if (assigned.length > 0) this.consumer.pause([{ topic, partitions: assigned }])
-      this.expected.clear()
+      // Where to begin is not known yet.
+      this.fetcher.stop()
       for (const queued of this.queue.filter(({ event }) => event.kind !== 'nothing')) this.take(queued)
       const { partitions } = this.options
       this.put({ kind: 'assigned', partitions: assigned.filter((partition) => partitions?.includes(partition) ?? true) })
     })
     this.consumer.on(CRASH, ({ payload }) => {
       // What it can mend, the client does itself.
-      if (!payload.restart) this.failure = payload.error
-      this.wake()
+      if (!payload.restart) this.fail(payload.error)
     })
+    await this.cluster.connect()
+    await this.cluster.addTargetTopic(topic)
     await this.consumer.connect()
     await this.consumer.subscribe({ topic, fromBeginning: true })
-    await this.consumer.run({
-      autoCommit: false,
-      partitionsConsumedConcurrently: 16,
-      eachBatch: (payload) => this.onBatch(payload),
-    })
-  }
-
-  private async onBatch({ batch, heartbeat, isStale }: EachBatchPayload): Promise<void> {
-    const { partition } = batch
-    while (this.queuedBytes >= AHEAD_BYTES_MAX && !this.closed) {
-      await Promise.race([new Promise<void>((resolve) => this.roomFree.push(resolve)), after(HEARTBEAT_MS)])
-      await heartbeat()
-    }
-    const expected = this.expected.get(partition)
-    // What was fetched before a seek is not what comes next.
-    if (expected === undefined || isStale()) return
-    const fetched = Number((batch as Batch & { readonly fetchedOffset: string }).fetchedOffset)
-    const high = Number(batch.highWatermark)
-    // The client begins at another offset by itself where the one that was wanted is not there.
-    if (high < expected) return this.isOut(partition, expected)
-    if (fetched > expected) {
-      const low = (await topicOffsets(this.admin, this.address.topic)).get(partition)?.low ?? 0
-      if (low > expected) return this.isOut(partition, expected)
-    }
-    if (isStale() || this.expected.get(partition) !== expected) return
-    const records = batch.messages.map(recordOf).filter(({ offset }) => offset >= expected)
-    const next = Number(batch.lastOffset()) + 1
-    if (fetched < expected && next <= expected) return
-    this.expected.set(partition, next)
-    const bytes = records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
-    this.put({ kind: 'records', batch: { partition, from: expected, records, next, high } }, bytes)
+    await this.consumer.run({ autoCommit: false, eachBatch: async () => undefined })
   }
 
   private async isOut(partition: number, offset: number): Promise<void> {
-    this.expected.delete(partition)
-    this.consumer.pause([{ topic: this.address.topic, partitions: [partition] }])
     const { low, high } = (await topicOffsets(this.admin, this.address.topic)).get(partition) ?? { low: 0, high: 0 }
     this.put({ kind: 'outOfRange', partition, offset, low, high })
   }
@@ -221,26 +196,8 @@ async function topicOffsets(admin: Admin, topic: string): Promise<ReadonlyMap<nu
   return new Map(found.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }]))
 }
 
-function clientOf({ brokers, tls = false, sasl }: KafkaAddress): Kafka {
-  addCodecs()
-  return new kafkajs.Kafka({
-    clientId: 'deltaic',
-    brokers: [...brokers],
-    ssl: tls,
-    ...(sasl ? { sasl: sasl as never } : {}),
-    connectionTimeout: 5000,
-    // Whoever streams tries again himself.
-    retry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 3 },
-    logLevel: kafkajs.logLevel.NOTHING,
-  })
-}
-
-function recordOf({ offset, timestamp, key, value, headers }: KafkaMessage): KafkaRecord {
-  const named = Object.entries(headers ?? {}).flatMap(([name, given]) => {
-    const last = Array.isArray(given) ? given.at(-1) : given
-    return last === undefined ? [] : [[name, String(last)] as const]
-  })
-  return { offset: Number(offset), timestampMs: Number(timestamp), key, value, headers: named }
+function clientOf(address: KafkaAddress): Kafka {
+  return new kafkajs.Kafka({ ...clientOptions(address), logLevel: kafkajs.logLevel.NOTHING })
 }
 
 function brokerError(error: unknown, { brokers }: KafkaAddress): unknown {
@@ -252,8 +209,4 @@ function brokerError(error: unknown, { brokers }: KafkaAddress): unknown {
     { brokers: brokers.join(',') },
     { cause: error },
   )
-}
-
-function after(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -1,17 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { field, type StructField } from '../../protocol/schema.js'
 import { LINE_BYTES_MAX } from '../readers.js'
-
-/** A record as a client gives it. */
-export interface KafkaRecord {
-  readonly offset: number
-  /** Milliseconds since 1970-01-01 UTC. */
-  readonly timestampMs: number
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  /** Of a name that comes several times, the last value counts. */
-  readonly headers: readonly (readonly [name: string, value: string])[]
-}
+import { damaged, type PackedRecords } from './record-batch.js'
+import { type KafkaRecord, RecordCursor, recordsOf } from './records.js'
 
 /** What of a record, other than its value, can become columns. */
 export const RECORD_PARTS = ['key', 'timestamp', 'headers', 'partition', 'offset'] as const
@@ -33,40 +24,113 @@ export function recordFields(columns: RecordColumns): readonly StructField[] {
   return RECORD_PARTS.flatMap((part) => (columns[part] === undefined ? [] : [field(columns[part], TYPE_OF[part])]))
 }
 
-const [LINE_FEED, OPEN, CLOSE] = [0x0a, 0x7b, 0x7d]
+const [LINE_FEED, SPACE, OPEN, CLOSE] = [0x0a, 0x20, 0x7b, 0x7d]
 const END = Buffer.from('\n')
 
 export interface RecordLines {
   readonly chunks: readonly Uint8Array[]
   readonly sizeBytes: number
-  readonly lines: number
+  /** Those without a value too. */
+  readonly records: number
+}
+
+/** Offsets of records that are wanted. */
+export interface OffsetRange {
+  readonly from: number
+  readonly until: number
 }
 
 /**
  * The values of records as NDJSON, as they came but for line feeds, which become spaces: in JSON they are that. Records with
  * no value or an empty one hold no row. A value that cannot stand in a line of text becomes a line that is no row, and tells why.
+ *
+ * @throws {DeltaError} `RECORDS_DAMAGED`.
  */
-export function recordLines(records: readonly KafkaRecord[], partition: number, columns: RecordColumns): RecordLines {
+export function recordLines(
+  batches: readonly PackedRecords[],
+  range: OffsetRange,
+  partition: number,
+  columns: RecordColumns,
+): RecordLines {
+  const isPlain = Object.keys(columns).length === 0
+  const parts = batches.map(
+    (batch) => (isPlain ? plainLines(batch, range) : undefined) ?? linesWith(batch, range, partition, columns),
+  )
+  return {
+    chunks: parts.flatMap(({ chunks }) => chunks),
+    sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    records: parts.reduce((sum, { records }) => sum + records, 0),
+  }
+}
+
+/** Values of up to so many bytes are copied by hand: that is cheaper than a call. */
+const SHORT_BYTES = 512
+
+/** The values alone, copied once and with no object a record. `undefined` where one of them cannot stand in a line of text. */
+function plainLines({ baseOffset, count, bytes }: PackedRecords, { from, until }: OffsetRange): RecordLines | undefined {
+  // A record takes more than a line feed beside its value.
+  const lines = Buffer.allocUnsafe(bytes.length)
+  const cursor = new RecordCursor(bytes)
+  let to = 0
+  let records = 0
+  let seen = 0
+  for (let left = count; left > 0; left--) {
+    const length = cursor.int()
+    const end = cursor.at + length
+    if (!(length > 0 && end <= bytes.length)) throw damaged('a record is cut off', baseOffset)
+    cursor.at++
+    cursor.skipNumber()
+    const offset = baseOffset + cursor.int()
+    if (offset >= from && offset < until) {
+      records++
+      const keySize = cursor.int()
+      if (keySize > 0) cursor.at += keySize
+      const size = cursor.int()
+      const start = cursor.at
+      if (size > 0) {
+        if (size > LINE_BYTES_MAX) return undefined
+        if (start + size > end) throw damaged('a record is cut off', baseOffset)
+        if (size > SHORT_BYTES) {
+          const line = lines.subarray(to, to + size)
+          bytes.copy(line, 0, start)
+          for (let at = line.indexOf(LINE_FEED); at >= 0; at = line.indexOf(LINE_FEED, at)) line[at] = SPACE
+          seen = 0x80
+          to += size
+        } else
+          for (let at = start; at < start + size; at++) {
+            const byte = bytes[at] as number
+            seen |= byte
+            lines[to++] = byte === LINE_FEED ? SPACE : byte
+          }
+        lines[to++] = LINE_FEED
+      }
+    }
+    cursor.at = end
+  }
+  const chunk = lines.subarray(0, to)
+  if (seen & 0x80 && !isUtf8(chunk)) return undefined
+  return { chunks: [chunk], sizeBytes: to, records }
+}
+
+function linesWith(batch: PackedRecords, { from, until }: OffsetRange, partition: number, columns: RecordColumns): RecordLines {
   const chunks: Uint8Array[] = []
   const isPlain = Object.keys(columns).length === 0
-  let sizeBytes = 0
-  let lines = 0
-  for (const record of records) {
+  let records = 0
+  for (const record of recordsOf(batch, from, until)) {
+    records++
     if (!record.value || record.value.length === 0) continue
     const value = lineOf(record.value)
-    const parts = isPlain ? [value, END] : [...withColumns(value, record, partition, columns), END]
-    for (const part of parts) sizeBytes += part.length
-    chunks.push(...parts)
-    lines++
+    chunks.push(...(isPlain ? [value] : withColumns(value, record, partition, columns)), END)
   }
-  return { chunks: [Buffer.concat(chunks, sizeBytes)], sizeBytes, lines }
+  const chunk = Buffer.concat(chunks)
+  return { chunks: [chunk], sizeBytes: chunk.length, records }
 }
 
 function lineOf(value: Uint8Array): Uint8Array {
   if (value.length > LINE_BYTES_MAX) return unfit('too long', value.subarray(0, 1000))
   if (!isUtf8(value)) return unfit('not UTF-8', value)
   if (!value.includes(LINE_FEED)) return value
-  return Buffer.from(value).map((byte) => (byte === LINE_FEED ? 0x20 : byte))
+  return Buffer.from(value).map((byte) => (byte === LINE_FEED ? SPACE : byte))
 }
 
 function unfit(reason: string, value: Uint8Array): Uint8Array {

@@ -1,4 +1,4 @@
-import type { KafkaRecord } from './record-lines.js'
+import type { PackedRecords } from './record-batch.js'
 
 /** Where a topic is, and how its brokers are reached. */
 export interface KafkaAddress {
@@ -16,12 +16,12 @@ export interface KafkaLogin {
 }
 
 /** Records of one partition, in order. Offsets have gaps: what a transaction leaves, and what compaction took. */
-export interface RecordBatch {
+export interface FetchedRecords {
   readonly partition: number
-  /** The offset that was asked for. */
+  /** The offset that was asked for: records before it do not count. */
   readonly from: number
-  readonly records: readonly KafkaRecord[]
-  /** The offset to go on from; greater than `from`. */
+  readonly batches: readonly PackedRecords[]
+  /** The offset to go on from, at least `from`. */
   readonly next: number
   /** The offset after the partition's last record. */
   readonly high: number
@@ -31,7 +31,7 @@ export interface RecordBatch {
 export type SourceEvent =
   /** The partitions that are this worker's from now on, instead of those before. Nothing comes of them before `start`. */
   | { readonly kind: 'assigned'; readonly partitions: readonly number[] }
-  | { readonly kind: 'records'; readonly batch: RecordBatch }
+  | { readonly kind: 'records'; readonly fetched: FetchedRecords }
   /** A partition does not hold the offset that is wanted (any more, or yet). */
   | {
       readonly kind: 'outOfRange'

@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.js'
 import { DeltaError } from '../../base/errors.js'
 import { isPassing, type RowSink, type SourceBatch, type SourcePlace } from '../row-sink.js'
 import { type RecordColumns, recordFields, recordLines } from './record-lines.js'
-import type { PartitionOffsets, RecordBatch, RecordSource } from './source.js'
+import type { FetchedRecords, PartitionOffsets, RecordSource } from './source.js'
 
 export interface StreamSettings {
   readonly topic: string
@@ -65,8 +65,10 @@ export function kafkaPrefix(clusterId: string, topic: string): string {
 
 /** What has been read of a partition and is not in the table. */
 interface Gathered {
-  readonly batches: RecordBatch[]
-  lines: number
+  readonly from: number
+  next: number
+  readonly chunks: Uint8Array[]
+  records: number
   bytes: number
 }
 
@@ -147,19 +149,19 @@ class StreamWorker {
         await this.begin(source, event.partitions)
       } else if (event.kind === 'outOfRange') await this.outOfRange(source, event.partition, event.offset, event)
       else if (event.kind === 'records') {
-        const rest = this.gather(event.batch)
+        const rest = this.gather(event.fetched)
         if (rest) {
           await take()
           this.gather(rest)
         }
       }
       const all = [...this.gathered.values()]
-      const lines = all.reduce((sum, one) => sum + one.lines, 0)
+      const records = all.reduce((sum, one) => sum + one.records, 0)
       const bytes = all.reduce((sum, one) => sum + one.bytes, 0)
       quiet = event.kind === 'nothing' ? quiet + 1 : 0
       // What transactions leave behind the last record never comes.
       const isAtEnd = once && isAssigned && quiet > 0 && (this.isAtEnd() || quiet >= QUIET_MAX)
-      const isDue = lines >= batchRows || bytes >= COMMIT_BYTES || this.clock.now() - this.gatheredAtMs >= batchMs
+      const isDue = records >= batchRows || bytes >= COMMIT_BYTES || this.clock.now() - this.gatheredAtMs >= batchMs
       if (all.length > 0 && (isDue || isAtEnd)) await take()
       if (isAtEnd && this.gathered.size === 0) return
     }
@@ -189,7 +191,8 @@ class StreamWorker {
       this.places.set(partition, place)
       this.high.set(partition, high)
       // What comes to a partition before its first commit must not be passed over after a crash.
-      if (place.version < 0 && isNew && from === 'latest') latest.push(this.batch(source.clusterId, partition, -1, high, []))
+      if (place.version < 0 && isNew && from === 'latest')
+        latest.push(this.batch(source.clusterId, partition, -1, { from: high, next: high, chunks: [], records: 0, bytes: 0 }))
       starts.set(partition, place.version >= 0 ? place.version : low)
     }
     if (latest.length > 0) {
@@ -222,43 +225,40 @@ class StreamWorker {
     )
   }
 
-  /** Keeps records for the next commit. Answers those that belong to a later one. */
-  private gather(batch: RecordBatch): RecordBatch | undefined {
-    const { partition, from, records, next, high } = batch
+  /** Keeps records for the next commit, as lines. Answers those that belong to a later one. */
+  private gather(fetched: FetchedRecords): FetchedRecords | undefined {
+    const { partition, from, batches, high } = fetched
     const place = this.places.get(partition)
     if (!place) return undefined
     this.high.set(partition, high)
     const { rejectsVersion = -1 } = place
     // A batch was broken off here once, with its rejected lines kept.
-    const isCut = rejectsVersion > from && rejectsVersion < next
-    const kept = isCut
-      ? { ...batch, records: records.filter(({ offset }) => offset < rejectsVersion), next: rejectsVersion }
-      : batch
+    const isCut = rejectsVersion > from && rejectsVersion < fetched.next
+    const next = isCut ? rejectsVersion : fetched.next
+    const { chunks, sizeBytes, records } = recordLines(batches, { from, until: next }, partition, this.settings.columns)
     if (this.gathered.size === 0) this.gatheredAtMs = this.clock.now()
-    const gathered = this.gathered.get(partition) ?? { batches: [], lines: 0, bytes: 0 }
+    const gathered = this.gathered.get(partition) ?? { from, next, chunks: [], records: 0, bytes: 0 }
     this.gathered.set(partition, gathered)
-    gathered.batches.push(kept)
-    this.at.set(partition, kept.next)
-    gathered.lines += kept.records.length
-    gathered.bytes += kept.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
-    if (isCut)
-      return { partition, from: rejectsVersion, records: records.filter(({ offset }) => offset >= rejectsVersion), next, high }
-    return undefined
+    gathered.chunks.push(...chunks)
+    gathered.next = next
+    gathered.records += records
+    gathered.bytes += sizeBytes
+    this.at.set(partition, next)
+    return isCut ? { ...fetched, from: next } : undefined
   }
 
   /** Commits what was gathered: all partitions at once. */
   private async take(clusterId: string): Promise<void> {
     const gathered = [...this.gathered]
     this.gathered = new Map()
-    const batches = gathered.map(([partition, { batches }]) => {
-      const after = this.places.get(partition)?.version ?? -1
-      return this.batch(clusterId, partition, after, batches.at(-1)?.next ?? 0, batches)
-    })
+    const batches = gathered.map(([partition, one]) =>
+      this.batch(clusterId, partition, this.places.get(partition)?.version ?? -1, one),
+    )
     const outcomes = await Promise.allSettled(batches.map((batch) => this.sink.take(batch)))
     let { rows, rejected, empty, version } = this.status
     const failures: unknown[] = []
     for (const [at, outcome] of outcomes.entries()) {
-      const [partition, { lines }] = gathered[at] as [number, Gathered]
+      const [partition, { records }] = gathered[at] as [number, Gathered]
       if (outcome.status === 'rejected') {
         failures.push(outcome.reason)
         continue
@@ -268,7 +268,7 @@ class StreamWorker {
       if (value.replayed) continue
       rows += value.rows
       rejected += value.rejected
-      empty += lines - value.rows - value.rejected
+      empty += records - value.rows - value.rejected
       version = Math.max(value.version, version ?? 0)
     }
     const nowMs = this.clock.now()
@@ -278,26 +278,15 @@ class StreamWorker {
     if (failures.length > 0) throw failures.find((failure) => !isPassing(failure)) ?? failures[0]
   }
 
-  private batch(
-    clusterId: string,
-    partition: number,
-    after: number,
-    version: number,
-    batches: readonly RecordBatch[],
-  ): SourceBatch {
+  private batch(clusterId: string, partition: number, after: number, { from, next, chunks, bytes }: Gathered): SourceBatch {
     const { topic, columns } = this.settings
-    const parts = batches.map(({ records }) => recordLines(records, partition, columns))
     return {
       appId: kafkaAppId(clusterId, topic, partition),
       after,
-      version,
+      version: next,
       format: 'ndjson',
-      body: {
-        kind: 'bytes',
-        chunks: parts.flatMap(({ chunks }) => chunks),
-        sizeBytes: parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-      },
-      name: `${topic}/${partition} from offset ${batches[0]?.from ?? version}`,
+      body: { kind: 'bytes', chunks, sizeBytes: bytes },
+      name: `${topic}/${partition} from offset ${from}`,
       fields: recordFields(columns),
     }
   }
