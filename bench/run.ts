@@ -10,6 +10,7 @@ import type { BenchContext } from './context.js'
 import { benchDml } from './dml.js'
 import { benchHttpOut } from './http-out.js'
 import { benchIngest } from './ingest.js'
+import { benchKafka } from './kafka.js'
 import { benchOpen } from './open.js'
 import { benchParquetWriting } from './parquet-writing.js'
 import { reportMachine } from './report.js'
@@ -20,6 +21,7 @@ import { benchViews } from './views.js'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   ingest: benchIngest,
+  kafka: benchKafka,
   appends: benchAppends,
   scan: benchScan,
   'parquet-writing': benchParquetWriting,

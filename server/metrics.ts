@@ -2,11 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Lakehouse, LakehouseStats } from '../src/index.js'
 import type { ServerContext } from './context.js'
+import { measureStreams } from './stream-metrics.js'
+import { measureUpkeep } from './upkeep-metrics.js'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** The metrics of a server and its lakehouse, for Prometheus. `docs/operators.md` says what each means. */
-export function serverMetrics(app: FastifyInstance, { lake, slots, jobs }: ServerContext): Registry {
+export function serverMetrics(app: FastifyInstance, { lake, slots, jobs, maintenance, streams }: ServerContext): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   countAnswers(app, registry)
@@ -55,6 +57,9 @@ export function serverMetrics(app: FastifyInstance, { lake, slots, jobs }: Serve
   total('deltaic_cache_hits_total', 'Files of which all that a query asked for was there.', () => lake.storageUse.cache.hits)
   countStoreRequests(registry, lake)
   countTableRequests(registry, lake)
+  timeCommits(app, registry, lake)
+  measureUpkeep(registry, maintenance)
+  measureStreams(registry, streams)
   new Gauge({
     name: 'deltaic_query_jobs',
     help: 'Queries that run on their own, by state.',
@@ -89,13 +94,35 @@ function countAnswers(app: FastifyInstance, registry: Registry): void {
     labelNames: ['code'],
     registers,
   })
+  const running = new Gauge({
+    name: 'deltaic_http_requests_running',
+    help: 'Requests that are not answered to their end.',
+    labelNames: ['method', 'route'],
+    registers,
+  })
+  app.addHook('onRequest', async ({ method, routeOptions: { url: route = 'unknown' } }) => running.inc({ method, route }))
   app.addHook('onResponse', async (request, reply) => {
     const { method, problemCode: code } = request
     const route = request.routeOptions.url ?? 'unknown'
+    running.dec({ method, route })
     requests.inc({ method, route, status: reply.raw.writableFinished ? reply.statusCode : 499 })
     elapsed.observe({ method, route }, reply.elapsedTime / 1000)
     if (code !== undefined) errors.inc({ code })
   })
+}
+
+function timeCommits(app: FastifyInstance, registry: Registry, lake: Lakehouse): void {
+  const elapsed = new Histogram({
+    name: 'deltaic_commit_seconds',
+    help: 'From when a commit was asked for until it was durable, by operation.',
+    labelNames: ['operation'],
+    buckets: SECONDS,
+    registers: [registry],
+  })
+  const end = lake.listen((event) => {
+    if (event.type === 'committed') elapsed.observe({ operation: event.operation }, event.elapsedMs / 1000)
+  })
+  app.addHook('onClose', async () => end())
 }
 
 function countStoreRequests(registry: Registry, lake: Lakehouse): void {

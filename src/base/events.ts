@@ -6,6 +6,8 @@ export type DeltaicEvent =
       readonly version: number
       readonly operation: string
       readonly attempts: number
+      /** From when the commit was asked for until it was durable, lost races included. */
+      readonly elapsedMs: number
     }
   | { readonly type: 'checkpointed'; readonly table: string; readonly version: number; readonly elapsedMs: number }
   | {

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { systemClock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
-import { ignoreEvents } from '../base/events.js'
+import { type EventSink, ignoreEvents } from '../base/events.js'
 import { systemRandom } from '../base/random.js'
 import type { StreamStatus } from '../ingest/kafka/stream.js'
 import { convert } from '../ops/convert.js'
@@ -110,6 +110,7 @@ export class Lakehouse {
   private readonly indexes: ViewIndexes
   private readonly watches: ViewWatches
   private readonly committed = new CommitTotals()
+  private readonly listeners = new Set<EventSink>()
   private rootCheck: Promise<void> | undefined
   private readonly refreshers = new Set<Refresher>()
   private closed = false
@@ -186,6 +187,12 @@ export class Lakehouse {
   /** What this process did with the lakehouse so far. */
   get stats(): LakehouseStats {
     return lakehouseStats(this.host.ingested, this.committed, this.host.spoolRoom)
+  }
+
+  /** Tells of what tables do from now on, beside the `events` that it was opened with. @returns how to end that. */
+  listen(sink: EventSink): () => void {
+    this.listeners.add(sink)
+    return () => this.listeners.delete(sink)
   }
 
   /** Asks the store for a trifle. @throws {DeltaError} `STORE_UNAVAILABLE`, `STORE_DENIED`, `CLOSED`. */
@@ -544,6 +551,7 @@ export class Lakehouse {
         this.committed.count(event)
         if (event.type === 'committed') this.watches.committed(event.table)
         events(event)
+        for (const listener of this.listeners) listener(event)
       },
       clock: this.host.clock,
       random,

@@ -57,6 +57,11 @@ export class StreamRunner {
     return this.runs.get(id)?.now
   }
 
+  /** Every stream that runs here, by its id. */
+  get all(): readonly (readonly [id: string, stream: RunningStream])[] {
+    return [...this.runs].map(([id, { now }]) => [id, now] as const)
+  }
+
   /** Ends all of them, once what they took is in their tables. */
   async close(): Promise<void> {
     this.stop.abort()

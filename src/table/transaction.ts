@@ -236,6 +236,7 @@ export class Transaction {
     if (this.done) throw new DeltaError('ARGUMENT_INVALID', 'this transaction is over', {}, { hint: 'begin a new one' })
     this.done = true
     const { clock, random, events } = this.table.deps
+    const startedMs = clock.now()
     let checked = this.snapshot.version
     let before: StateBefore = this.snapshot.evolvedFrom ?? this.snapshot
     const first = before
@@ -255,7 +256,14 @@ export class Transaction {
         return published === 'committed' ? { kind: 'committed', version: tip.version + 1, attempts } : undefined
       })
       if (outcome?.kind === 'committed')
-        events({ type: 'committed', table: this.table.uri, version: outcome.version, operation: this.operation.name, attempts })
+        events({
+          type: 'committed',
+          table: this.table.uri,
+          version: outcome.version,
+          operation: this.operation.name,
+          attempts,
+          elapsedMs: clock.now() - startedMs,
+        })
       if (outcome) return outcome
       await clock.sleep(Math.min(BACKOFF_MAX_MS, 2 ** Math.min(attempts, 8)) * random.next())
     }

@@ -36,6 +36,10 @@ describe('/metrics', () => {
     expect(values.get(`deltaic_http_request_seconds_count{${rows}}`)).toBe(4)
     expect(values.get('deltaic_errors_total{code="ROWS_INVALID"}')).toBe(1)
     expect(values.get('deltaic_commits_total')).toBeGreaterThanOrEqual(2)
+    expect(values.get('deltaic_commit_seconds_count{operation="WRITE"}')).toBeGreaterThanOrEqual(2)
+    expect(values.get('deltaic_commit_seconds_sum{operation="WRITE"}')).toBeGreaterThan(0)
+    expect(values.get(`deltaic_http_requests_running{${rows}}`)).toBe(0)
+    expect(values.get('deltaic_http_requests_running{method="GET",route="/metrics"}')).toBe(1)
     expect(values.get('deltaic_store_requests_total{kind="put"}')).toBe(0)
     expect(values.get('deltaic_spool_bytes')).toBe(0)
   })
@@ -51,6 +55,18 @@ describe('/metrics', () => {
     expect(values.get('deltaic_cache_bytes_max')).toBeGreaterThan(0)
     for (const name of ['deltaic_queries_running', 'deltaic_queries_waiting', 'deltaic_cache_bytes', 'deltaic_cache_files'])
       expect(values.get(name), name).toBe(0)
+  })
+
+  it('tells what upkeep does, and what it is to read a table', async () => {
+    await using at = await serveLake()
+    await at.lake.sql("CREATE TABLE t (id BIGINT) TBLPROPERTIES ('deltaic.maintenance.minFiles' = '2')")
+    for (let id = 0; id < 4; id++) await at.lake.sql(`INSERT INTO t VALUES (${id})`)
+    const value = async (name: string) => valuesOf(await (await at.get('/metrics')).text()).get(`${name}{table="t"}`)
+    await expect.poll(() => value('deltaic_table_compactions_total'), { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(() => value('deltaic_table_files'), { timeout: 10_000 }).toBe(1)
+    expect(await value('deltaic_table_files_at_best')).toBe(1)
+    expect(await value('deltaic_table_upkeep_failures_total')).toBe(0)
+    expect(await value('deltaic_table_rewritten_bytes_total')).toBeGreaterThan(0)
   })
 
   it('are all on the page for operators, and no others are', async () => {

@@ -287,6 +287,16 @@ describeWhen(kafkaBroker !== undefined, KAFKA_REASON, '/v1/streams', () => {
         }),
       20_000,
     )
+    const metrics = await (await at.get('/metrics')).text()
+    for (const line of [
+      'deltaic_stream_offset{stream="mine",partition="0"} 10',
+      'deltaic_stream_lag{stream="mine",partition="0"} 0',
+      'deltaic_stream_rows_total{stream="mine"} 10',
+      'deltaic_stream_rejected_rows_total{stream="mine"} 0',
+      'deltaic_stream_state{stream="mine",state="running"} 1',
+      'deltaic_stream_state{stream="mine",state="failed"} 0',
+    ])
+      expect(metrics).toContain(`${line}\n`)
     const next = await startServer(at.lake, { port: 0 })
     await kafka.send(topic, values(5, 11))
     await vi.waitFor(async () => expect(await at.rows('SELECT count(*) AS c FROM t')).toEqual([{ c: 15 }]), 20_000)
