@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { IndexedRow, LookupKey } from '../src/index.js'
 import { answerQuery } from './answer.js'
@@ -17,6 +17,7 @@ const response = {
   304: { description: 'If-None-Match has the answer.', type: 'null' },
   ...problems,
 }
+const JSON_TYPE = contentTypeOf('json')
 const value = { type: ['string', 'number', 'boolean', 'null'] } as const
 const key = { type: 'object', additionalProperties: value, description: 'A value for each key column of the view.' } as const
 
@@ -61,18 +62,38 @@ export function lookupRoute(app: FastifyInstance, context: ServerContext): void 
   )
 }
 
+/** What answers of the same versions begin with. */
+const heads = new WeakMap<IndexedRow['versions'], { readonly versions: string; readonly text: Buffer }>()
+const NO_ROW = Buffer.alloc(0)
+const [ONE_ROW_TAIL, NO_ROW_TAIL] = [1, 0].map((rows) =>
+  Buffer.from(`],"rowCount":${rows},"stats":{"filesRead":0,"filesSkipped":0,"bytesRead":0,"bytesSkipped":0},"elapsedMs":0}\n`),
+) as [Buffer, Buffer]
+
 /** The answer as it would be to a query. */
-function jsonOf(request: FastifyRequest, reply: FastifyReply, { columns, versions, json }: IndexedRow): Buffer {
-  const names = Object.entries(versions).map(([table, version]) => `${encodeURIComponent(table)}:${version}`)
-  reply.header('content-type', contentTypeOf('json')).header('deltaic-versions', names.join(','))
-  const head = `{"columns":${JSON.stringify(columns)},"versions":${JSON.stringify(versions)},"rows":[`
-  const tail = `],"rowCount":${json ? 1 : 0},"stats":{"filesRead":0,"filesSkipped":0,"bytesRead":0,"bytesSkipped":0},"elapsedMs":0}\n`
-  const body = Buffer.concat([Buffer.from(head), json ?? Buffer.alloc(0), Buffer.from(tail)])
-  const tag = `"${createHash('sha1').update(body).digest('base64url')}"`
-  reply.header('etag', tag).header('cache-control', 'private, no-cache').header('vary', 'accept, authorization')
+function jsonOf(request: FastifyRequest, reply: FastifyReply, row: IndexedRow): Buffer {
+  const head = headOf(row)
+  const body = Buffer.concat([head.text, row.json ?? NO_ROW, row.json ? ONE_ROW_TAIL : NO_ROW_TAIL])
+  const tag = `"${hash('sha1', body, 'base64url')}"`
+  reply.headers({
+    'content-type': JSON_TYPE,
+    'deltaic-versions': head.versions,
+    etag: tag,
+    'cache-control': 'private, no-cache',
+    vary: 'accept, authorization',
+  })
   if (!hasTag(request.headers['if-none-match'], tag)) return body
   reply.code(304)
-  return Buffer.alloc(0)
+  return NO_ROW
+}
+
+function headOf({ columns, versions }: IndexedRow) {
+  const known = heads.get(versions)
+  if (known) return known
+  const names = Object.entries(versions).map(([table, version]) => `${encodeURIComponent(table)}:${version}`)
+  const text = `{"columns":${JSON.stringify(columns)},"versions":${JSON.stringify(versions)},"rows":[`
+  const head = { versions: names.join(','), text: Buffer.from(text) }
+  heads.set(versions, head)
+  return head
 }
 
 async function lookup(

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import { Serial } from '../base/serial.js'
 import { type View, viewOf } from '../views/view.js'
 import type { PinnedTable } from './query-runner.js'
 import type { TableHost } from './table-host.js'
@@ -23,41 +26,41 @@ interface NamedPin {
   readonly pinned: PinnedTable
 }
 
+const VIEWS_MAX = 64
+
 /** Looks at views for many at a time. Those who ask for one while a look at it is under way share the next. */
 export class ViewLooks {
   private readonly host: TableHost
-  private readonly under = new Map<string, Look>()
+  private readonly work = new LRUCache<string, Look>({ max: VIEWS_MAX })
 
   constructor(host: TableHost) {
     this.host = host
   }
 
   /** The newest versions, none of them older than this call; `undefined` where there is no such view. */
-  async newest(name: string): Promise<ViewPins | undefined> {
-    const look = this.under.get(name)
-    if (!look) return this.begin(name, [])
-    look.next ??= look.running.then(
-      ({ sources }) => this.begin(name, sources),
-      () => this.begin(name, []),
-    )
-    return look.next
+  newest(name: string): Promise<ViewPins | undefined> {
+    const work = this.work.get(name) ?? { serial: new Serial(), queued: undefined, sources: [] }
+    this.work.set(name, work)
+    work.queued ??= work.serial.run(() => this.look(name, work))
+    return work.queued
   }
 
-  private async begin(name: string, sources: readonly string[]): Promise<ViewPins | undefined> {
-    const found = pinNewest(this.host, name, sources)
-    const look: Look = { running: found.then((pins) => ({ sources: pins?.view.sources ?? [] })), next: undefined }
-    this.under.set(name, look)
-    try {
-      return await found
-    } finally {
-      if (look.next === undefined) this.under.delete(name)
-    }
+  private async look(name: string, work: Look): Promise<ViewPins | undefined> {
+    // Requests that came in the same turn are answered together.
+    await setImmediate()
+    work.queued = undefined
+    const pins = await pinNewest(this.host, name, work.sources)
+    work.sources = pins?.view.sources ?? []
+    return pins
   }
 }
 
 interface Look {
-  readonly running: Promise<{ readonly sources: readonly string[] }>
-  next: Promise<ViewPins | undefined> | undefined
+  readonly serial: Serial
+  /** A look that has not begun. */
+  queued: Promise<ViewPins | undefined> | undefined
+  /** What the definition named the last time. */
+  sources: readonly string[]
 }
 
 /**
