@@ -204,7 +204,8 @@ export const undoAnswer = object({
   },
   'viewProofs?': {
     ...list(object({ view: text, 'holds?': truth, 'rows?': whole, 'rowsDiffering?': whole, 'problem?': text })),
-    description: 'Whether each view equals its definition afterwards.',
+    description:
+      'Whether each view equals its definition afterwards; where `holds` is absent, `problem` says why, such as that it was not checked.',
   },
   elapsedMs: { type: 'number' },
 })

@@ -4,7 +4,7 @@ import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
 import { object, problems, tableParams, text, truth, undoAnswer, whole } from './schemas.js'
 
-interface Undo extends Pick<UndoOptions, 'where' | 'changed' | 'dryRun' | 'proof'> {
+interface Undo extends Pick<UndoOptions, 'where' | 'changed' | 'dryRun' | 'proof' | 'views'> {
   readonly from: number
   readonly to?: number
 }
@@ -35,6 +35,11 @@ export function undoRoute(app: FastifyInstance, { lake, slots }: ServerContext):
             type: 'string',
             enum: ['changes', 'table'],
             description: 'Add up the rows that go, or every row of the table.',
+          },
+          'views?': {
+            type: 'string',
+            enum: ['check', 'skip'],
+            description: 'Compute each view over the table from its definition, or leave that out and say so.',
           },
         }),
         response: { 200: undoAnswer, ...problems },

@@ -12,6 +12,7 @@ interface UndoFlags {
   readonly changed: 'keep' | 'remove'
   readonly dryRun?: boolean
   readonly proof: 'changes' | 'table'
+  readonly views: 'check' | 'skip'
 }
 
 export function undoCommand(run: Run): Command {
@@ -35,6 +36,11 @@ export function undoCommand(run: Run): Command {
       new Option('--proof <of>', 'add up the rows that go, or every row of the table')
         .choices(['changes', 'table'])
         .default('changes'),
+    )
+    .addOption(
+      new Option('--views <how>', 'compute each view over the table from its definition, or leave that out and say so')
+        .choices(['check', 'skip'])
+        .default('check'),
     )
     .option('--dry-run', 'take nothing out, and list what would be')
     .addHelpText(

@@ -3,6 +3,7 @@ import { join, resolve, sep } from 'node:path'
 import { Database } from '../engine/database.js'
 import { type CacheUse, RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
+import type { RowChanges } from '../ops/row-changes.js'
 import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
 import type { ObjectStore } from '../storage/store.js'
 import { DeletionVectors } from '../table/deletion-vectors.js'
@@ -10,6 +11,7 @@ import { FileSource } from '../table/file-source.js'
 import { Footers } from '../table/footers.js'
 import { UniformFiles } from '../table/uniform-files.js'
 import { CommitCache } from '../views/commits.js'
+import type { SharedRows } from './change-pass.js'
 import type { LakehouseOptions } from './options.js'
 import { ViewSessions } from './view-sessions.js'
 
@@ -34,6 +36,8 @@ export class Engines {
   readonly source: FileSource
   readonly uniformFiles = new UniformFiles()
   readonly commits = new CommitCache()
+  /** Of views that are refreshed together. */
+  readonly sharedChanges = new WeakMap<RowChanges, SharedRows>()
   /** The lakehouse's own folder, where it is on disk. */
   private readonly root: string | undefined
   private readonly cache: RangeCache

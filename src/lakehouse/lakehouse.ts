@@ -57,8 +57,10 @@ import {
   listViews,
   type MadeView,
   pinView,
+  type RefreshedView,
   rebuildView,
   refreshView,
+  refreshViews,
   type ViewDetail,
   type ViewSummary,
   viewsOver,
@@ -364,6 +366,16 @@ export class Lakehouse {
     this.checkOpen()
     const startedAtMs = this.host.clock.now()
     return { ...(await refreshView(this.host, name, options)), elapsedMs: this.host.clock.now() - startedAtMs }
+  }
+
+  /**
+   * Brings the stored states of several views up to their sources: those over the same table read what changed there in one pass.
+   *
+   * @returns what became of each, in the order of the names; one that fails keeps no other from it.
+   */
+  async refreshViews(names: readonly string[], options: Pick<RefreshOptions, 'signal'> = {}): Promise<readonly RefreshedView[]> {
+    this.checkOpen()
+    return refreshViews(this.host, names, options)
   }
 
   /**

@@ -282,7 +282,7 @@ async function select(
 
 /** Makes the files of a table readable; `sql` is what its name stands for. */
 async function openTable(
-  { source, uniformFiles }: Engines,
+  { source, uniformFiles, sharedChanges }: Engines,
   database: Database,
   { deps: { store } }: DeltaTable,
   planned: PlannedTable,
@@ -291,6 +291,8 @@ async function openTable(
 ): Promise<HeldFiles & { readonly sql: string }> {
   const { snapshot, columns, changesFrom, changes } = planned
   const files = selection?.files ?? []
+  const shared = changes && sharedChanges.get(changes)?.select(columns)
+  if (shared !== undefined) return { sql: shared, files: [], fromCache: 0, release: () => {} }
   if (changes) return openRowChanges(source, store, snapshot, files as readonly RowChange[], columns, { signal })
   if (changesFrom) return openChanges(source, store, snapshot, files as readonly ChangedFile[], columns, { signal })
   const held = await source.open(store, files, snapshot, columns, { signal })

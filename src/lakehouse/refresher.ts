@@ -1,18 +1,20 @@
 import type { Clock } from '../base/clock.js'
 import type { EventSink } from '../base/events.js'
 import { isRefreshDue, refreshPolicy } from './refresh-policy.js'
-import type { RefreshResult } from './view-refresh.js'
-import type { ViewDetail, ViewSummary } from './views.js'
+import type { RefreshedView, ViewDetail, ViewSummary } from './views.js'
 
 const EVERY_MS = 5_000
 
 interface Views {
   views(options?: { readonly signal?: AbortSignal | undefined }): Promise<readonly ViewSummary[]>
   describeView(name: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<ViewDetail>
-  refreshView(name: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<RefreshResult>
+  refreshViews(
+    names: readonly string[],
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<readonly RefreshedView[]>
 }
 
-/** Refreshes views by their policies, one after the other, until it is closed. */
+/** Refreshes views by their policies, those that are due at one time together, until it is closed. */
 export class Refresher {
   private readonly lake: Views
   private readonly clock: Clock
@@ -44,10 +46,15 @@ export class Refresher {
       }
     }
     await told('', async () => {
+      const due = new Map<string, string>()
       for (const { name, uri } of await this.lake.views({ signal }))
         await told(uri, async () => {
           const view = await this.lake.describeView(name, { signal })
-          if (isRefreshDue(refreshPolicy(view.properties), view)) await this.lake.refreshView(name, { signal })
+          if (isRefreshDue(refreshPolicy(view.properties), view)) due.set(name, uri)
+        })
+      for (const refreshed of await this.lake.refreshViews([...due.keys()], { signal }))
+        await told(due.get(refreshed.view) ?? '', async () => {
+          if ('error' in refreshed) throw refreshed.error
         })
     })
   }

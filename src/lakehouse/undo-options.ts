@@ -12,6 +12,11 @@ export interface UndoOptions extends ChangeRowsOptions {
   readonly dryRun?: boolean | undefined
   /** Let the proof add up every row of the table, or those alone that change. @defaultValue 'changes' */
   readonly proof?: 'changes' | 'table' | undefined
+  /**
+   * `check` computes each view over the table from its definition, over the whole of its sources: after the undo to prove it, and of
+   * a dry run to tell how it would change. `skip` does neither, and the result says so. @defaultValue 'check'
+   */
+  readonly views?: 'check' | 'skip' | undefined
 }
 
 /** How the rows of a view would change. */
@@ -26,7 +31,7 @@ export interface ViewChange {
 /** Whether a view is what its definition makes of its sources, floating point numbers to nine digits. */
 export interface ViewProof {
   readonly view: string
-  /** `undefined` where the view cannot be read; `problem` says why. */
+  /** `undefined` where the view cannot be read, or was not looked at; `problem` says why. */
   readonly holds: boolean | undefined
   readonly rows: number | undefined
   readonly rowsDiffering: number | undefined
@@ -35,7 +40,7 @@ export interface ViewProof {
 
 /** What an undo did, or would do. */
 export interface UndoResult extends UndoSummary {
-  /** Of a dry run, for each view over the table, directly or through others. */
+  /** Of a dry run that looked at views, for each view over the table, directly or through others. */
   readonly viewChanges: readonly ViewChange[] | undefined
   /** After an undo that changed something, for each of those views. */
   readonly viewProofs: readonly ViewProof[] | undefined

@@ -23,7 +23,9 @@ import { viewChanges, viewProofs } from './undo-views.js'
  */
 export async function undoIn(host: TableHost, changed: ChangedTable, options: UndoOptions): Promise<UndoResult> {
   const dry: { changes?: readonly ViewChange[] } = {}
+  const isChecked = options.views !== 'skip'
   const result = await takeBack(host, changed, options, async (snapshot, found) => {
+    if (!isChecked) return
     const without = await leftWithout(changed.table, snapshot, found, options.signal)
     dry.changes = await viewChanges(host, changed.name, { table: changed.table, snapshot }, without, options.signal)
   })
@@ -31,7 +33,7 @@ export async function undoIn(host: TableHost, changed: ChangedTable, options: Un
   return {
     ...result,
     viewChanges: dry.changes,
-    viewProofs: hasChanged ? await viewProofs(host, changed.name, options.signal) : undefined,
+    viewProofs: hasChanged ? await viewProofs(host, changed.name, isChecked, options.signal) : undefined,
   }
 }
 
@@ -59,10 +61,10 @@ async function takeBack(context: RunContext, changed: ChangedTable, options: Und
 export async function undoStatement(
   host: TableHost,
   changed: ChangedTable,
-  { versions, where, changed: whatChanged, dryRun }: Undo,
+  { versions, where, changed: whatChanged, dryRun, views }: Undo,
   { params, signal, onProgress }: SqlOptions,
 ): Promise<QueryResult> {
-  const result = await undoIn(host, changed, { versions, where, changed: whatChanged, dryRun, params, signal, onProgress })
+  const result = await undoIn(host, changed, { versions, where, changed: whatChanged, dryRun, views, params, signal, onProgress })
   return one(host, {
     rows_deleted: ['BIGINT', result.rowsDeleted],
     rows_restored: ['BIGINT', result.rowsRestored],
@@ -77,7 +79,7 @@ export async function undoStatement(
     hash_taken: ['VARCHAR', result.proof?.hashTaken ?? null],
     hash_written: ['VARCHAR', result.proof?.hashWritten ?? null],
     view_rows: ['MAP(VARCHAR, BIGINT)', viewRows(result)],
-    views_proven: ['BOOLEAN', result.viewProofs ? result.viewProofs.every(({ holds }) => holds) : null],
+    views_proven: ['BOOLEAN', viewsProven(result.viewProofs)],
   })
 }
 
@@ -117,6 +119,13 @@ async function undo(
   } finally {
     ready.release(false)
   }
+}
+
+/** `null` where it cannot be told of some, and none is known to differ. */
+function viewsProven(proofs: UndoResult['viewProofs']): boolean | null {
+  if (!proofs) return null
+  if (proofs.some(({ holds }) => holds === false)) return false
+  return proofs.every(({ holds }) => holds) ? true : null
 }
 
 /** By view, how many rows a dry run would change, or after an undo differ from the view's definition. */

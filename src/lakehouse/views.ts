@@ -10,10 +10,11 @@ import { AS_OF, BUCKET } from '../views/as-of.js'
 import { bucketsDefinition, bucketsName, hasBuckets } from '../views/buckets.js'
 import { invalid } from '../views/derivation.js'
 import { derivePlan } from '../views/derive.js'
-import { type PinnedSource, type SourceLag, type ViewReading, viewAt } from '../views/exact.js'
+import { type PinnedSource, type SourceLag, type ViewAt, type ViewReading, viewAt } from '../views/exact.js'
 import { hiddenColumns } from '../views/maintain-sql.js'
 import { maintenanceOf, type ViewPlan } from '../views/plan.js'
 import { newView, VIEW_PROPERTIES, type View, viewOf, viewProperties } from '../views/view.js'
+import { ChangePass } from './change-pass.js'
 import { checkDesign } from './create.js'
 import { makeTable } from './make-table.js'
 import { checkTableName, tableExists } from './names.js'
@@ -82,6 +83,8 @@ export interface ViewCatalog {
 }
 
 const PREFIX = '__view_'
+/** Views of which the states are written at one time. */
+const TOGETHER_MAX = 2
 
 /** The views of a lakehouse, by name. */
 export async function listViews(catalog: ViewCatalog, signal?: AbortSignal): Promise<readonly ViewSummary[]> {
@@ -112,11 +115,7 @@ export async function viewsOver(catalog: ViewCatalog, source: string, signal?: A
 }
 
 /** @throws {DeltaError} `VIEW_NOT_FOUND`. */
-export async function pinView(
-  host: TableHost,
-  name: string,
-  signal?: AbortSignal,
-): Promise<PinnedSource & { readonly view: View }> {
+export async function pinView(host: TableHost, name: string, signal?: AbortSignal): Promise<PinnedView> {
   const pinned = await host.pin({ schema: '', name }, signal)
   const view = pinned && viewOf(pinned.snapshot)
   if (!view)
@@ -235,20 +234,99 @@ async function bucketsBeside(host: TableHost, name: string, signal: AbortSignal 
 /** Brings a view's state up to its sources; views that it reads come first. @throws {DeltaError} `VIEW_NOT_FOUND`. */
 export async function refreshView(host: TableHost, name: string, options: RefreshOptions = {}): Promise<RefreshResult> {
   const { signal } = options
-  const { view } = await pinView(host, name, signal)
-  for (const source of view.sources) {
-    const pinned = await host.pin({ schema: '', name: source }, signal)
-    if (pinned && viewOf(pinned.snapshot)) await refreshView(host, source, { signal })
+  const pinned = await pinView(host, name, signal)
+  for (const source of pinned.view.sources) {
+    const found = await host.pin({ schema: '', name: source }, signal)
+    if (found && viewOf(found.snapshot)) await refreshView(host, source, { signal })
   }
+  return refreshFrom(host, { ...readingOf(host, signal), upstream: 'stored' }, pinned, options)
+}
+
+/** The same from the versions of a reading, and the buckets beside it. */
+async function refreshFrom(
+  host: TableHost,
+  reading: ViewReading,
+  first: PinnedView,
+  options: RefreshOptions,
+): Promise<RefreshResult> {
+  const { signal } = options
+  const { name, view } = first
+  let known: PinnedView | undefined = first
   const result = await refreshState(
     host,
-    { ...readingOf(host, signal), upstream: 'stored' },
-    () => pinView(host, name, signal),
+    reading,
+    async () => {
+      const state = known ?? (await pinView(host, name, signal))
+      known = undefined
+      return state
+    },
     options,
   )
   const beside = view.plan.event && (await bucketsBeside(host, name, signal))
   if (beside) await refreshView(host, beside, options)
   return result
+}
+
+type PinnedView = PinnedSource & { readonly view: View }
+
+/** What became of a view that was refreshed with others. */
+export type RefreshedView =
+  | { readonly view: string; readonly result: RefreshResult }
+  | { readonly view: string; readonly error: unknown }
+
+/**
+ * Brings the states of several views up to their sources. Those over tables follow the same versions, and read what changed in one
+ * pass; then come views over views. One that fails keeps no other from it.
+ */
+export async function refreshViews(
+  host: TableHost,
+  names: readonly string[],
+  { signal }: RefreshOptions = {},
+): Promise<readonly RefreshedView[]> {
+  const pass = new ChangePass(host)
+  const reading: ViewReading = { ...readingOf(host, signal), upstream: 'stored', changes: pass.changes }
+  const readsViews = async ({ view }: { readonly view: View }) => {
+    const pinned = await Promise.all(view.sources.map((source) => reading.pin(source)))
+    return pinned.some((source) => source !== undefined && viewOf(source.snapshot) !== undefined)
+  }
+  const done = new Map<string, RefreshedView>()
+  const settle = async (name: string, work: () => Promise<RefreshResult>) => {
+    try {
+      done.set(name, { view: name, result: await work() })
+    } catch (error) {
+      if (signal?.aborted) throw error
+      done.set(name, { view: name, error })
+    }
+  }
+  try {
+    const together: { readonly pinned: PinnedView; readonly at: ViewAt }[] = []
+    const later: string[] = []
+    for (const name of new Set(names)) {
+      try {
+        const pinned = await pinView(host, name, signal)
+        if (await readsViews(pinned)) later.push(name)
+        else together.push({ pinned, at: await viewAt(reading, pinned, PREFIX) })
+      } catch {
+        later.push(name)
+      }
+    }
+    await pass.read(
+      together.map(({ at }) => at),
+      { signal },
+    )
+    const left = together.map(({ pinned }) => pinned)
+    const one = async () => {
+      for (let next = left.shift(); next; next = left.shift()) {
+        const view = next
+        await settle(view.name, () => refreshFrom(host, reading, view, { signal }))
+      }
+    }
+    await Promise.all(Array.from({ length: TOGETHER_MAX }, one))
+    for (const name of later) await settle(name, () => refreshView(host, name, { signal }))
+  } finally {
+    await pass.close()
+  }
+  return names.flatMap((name) => done.get(name) ?? [])
 }
 
 /** What a view is clustered by, as far as another definition has these columns. */

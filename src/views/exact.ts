@@ -44,6 +44,8 @@ export interface ViewReading {
   readonly since?: ReadonlyMap<string, number> | undefined
   /** What a view gives that another one reads: all of it, or what its state has. @defaultValue 'exact' */
   readonly upstream?: 'exact' | 'stored' | undefined
+  /** How changes of a source are told. @defaultValue `rowChanges` */
+  readonly changes?: typeof rowChanges | undefined
   /** Rows of a table that are to be taken for gone. */
   readonly without?: LeftWithout | undefined
   readonly signal?: AbortSignal | undefined
@@ -190,12 +192,12 @@ async function sourceAt(
       { hint: 'drop the view, or bring its source back' },
     )
   const { table, snapshot } = source
-  const { signal, since } = reading
+  const { signal, since, changes: tell = rowChanges } = reading
   const watermark = since ? since.get(name) : state.snapshot && (await watermarkAt(state.table, state.snapshot, snapshot))
   const changes =
     watermark === undefined
       ? undefined
-      : await rowChanges(table, snapshot, watermark, reading.commits.reader(table, snapshot), { signal })
+      : await tell(table, snapshot, watermark, reading.commits.reader(table, snapshot), { signal })
   const part = (what: string, more: Partial<PinnedPart> = {}) => {
     const standIn = `${prefix}${what}`
     parts.set(standIn, async () => ({ standIn, name, table, snapshot, ...more }))

@@ -86,4 +86,21 @@ describe('an undo of rows that views are made of', () => {
     const [done] = await rowsOf(lake, 'UNDO TABLE hits VERSION 3')
     expect(done).toMatchObject({ views_proven: true })
   })
+
+  it('says of views that it does not look at that they are not checked', async () => {
+    await using lake = await openLake()
+    await lake.sql(
+      `CREATE TABLE hits (url STRING) TBLPROPERTIES ('delta.enableRowTracking' = 'true'); INSERT INTO hits VALUES ('a')`,
+    )
+    await lake.sql('CREATE MATERIALIZED VIEW per_url AS SELECT url, count(*) AS hits FROM hits GROUP BY url')
+    await lake.sql("INSERT INTO hits VALUES ('a')")
+    const undo = (dryRun: boolean) => lake.table('hits').undo({ versions: 2, views: 'skip', dryRun })
+    expect(await undo(true)).toMatchObject({ rowsDeleted: 1, viewChanges: undefined, viewProofs: undefined })
+    const { version, viewProofs } = await undo(false)
+    expect(viewProofs).toEqual([
+      { view: 'per_url', holds: undefined, rows: undefined, rowsDiffering: undefined, problem: 'not checked' },
+    ])
+    const [back] = await rowsOf(lake, `UNDO TABLE hits VERSION ${version} WITHOUT VIEWS`)
+    expect(back).toMatchObject({ rows_restored: 1n, views_proven: null })
+  })
 })

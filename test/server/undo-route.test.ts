@@ -27,7 +27,7 @@ describe('POST /v1/tables/:table/undo', () => {
       proof: { holds: true, rowsTaken: 10, rowsWritten: 10, table: { rowsBefore: 30, rowsAfter: 20 } },
     })
     expect(await at.rows('SELECT count(*) AS n FROM t WHERE n < 20 AND n % 2 = 0')).toEqual([{ n: 0 }])
-    expect(await jsonOf(await undo({ from: 5 }))).toMatchObject({ version: 6, rowsRestored: 10 })
+    expect(await jsonOf(await undo({ from: 5, views: 'skip' }))).toMatchObject({ version: 6, rowsRestored: 10 })
     expect(await at.rows('SELECT count(*) AS n FROM t')).toEqual([{ n: 30 }])
   })
 

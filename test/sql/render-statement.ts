@@ -120,6 +120,7 @@ export function renderStatement(statement: Statement): string {
         `UNDO TABLE ${name(s.table)} VERSIONS ${s.versions.from} TO ${s.versions.to}`,
         s.where !== undefined && `WHERE ${s.where}`,
         s.changed === 'remove' && 'REMOVE CHANGED',
+        s.views === 'skip' && 'WITHOUT VIEWS',
         s.dryRun && 'DRY RUN',
       )
     case 'fsck':

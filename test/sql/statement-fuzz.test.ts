@@ -228,6 +228,7 @@ const statement = fc.oneof(
     where: condition,
     changed: fc.constantFrom('keep' as const, 'remove' as const),
     dryRun: fc.boolean(),
+    views: fc.constantFrom('check' as const, 'skip' as const),
   }),
   of('fsck', { table, dryRun: fc.boolean() }),
   of('checkpoint', { table }),

@@ -87,6 +87,7 @@ describe('the package', () => {
         "Random",
         "RefreshOptions",
         "RefreshResult",
+        "RefreshedView",
         "RemoveFile",
         "RunningStream",
         "Scan",

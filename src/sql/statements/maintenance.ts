@@ -48,6 +48,7 @@ export interface Undo {
   readonly where: string | undefined
   readonly changed: 'keep' | 'remove'
   readonly dryRun: boolean
+  readonly views: 'check' | 'skip'
 }
 
 /** `FSCK REPAIR TABLE t`: drops references to files that are missing. */
@@ -141,18 +142,22 @@ export function readUndo(cursor: Cursor): Undo {
   const where = cursor.accept('where') ? cursor.textUntil('a condition', () => isAtUndoClause(cursor)) : undefined
   let changed: Undo['changed'] = 'keep'
   let dryRun = false
+  let views: Undo['views'] = 'check'
   while (!cursor.done) {
     if (cursor.accept('dry', 'run')) dryRun = true
+    else if (cursor.accept('without', 'views')) views = 'skip'
     else if (cursor.accept('remove', 'changed')) changed = 'remove'
-    else if (!cursor.accept('keep', 'changed')) throw cursor.unexpected('WHERE, KEEP CHANGED, REMOVE CHANGED or DRY RUN')
+    else if (!cursor.accept('keep', 'changed'))
+      throw cursor.unexpected('WHERE, KEEP CHANGED, REMOVE CHANGED, WITHOUT VIEWS or DRY RUN')
   }
-  return { kind: 'undo', table, versions: { from, to }, where, changed, dryRun }
+  return { kind: 'undo', table, versions: { from, to }, where, changed, dryRun, views }
 }
 
 function isAtUndoClause(cursor: Cursor): boolean {
-  return cursor.isAt('dry')
-    ? cursor.peek(1)?.value === 'run'
-    : cursor.isAt('keep', 'remove') && cursor.peek(1)?.value === 'changed'
+  const next = cursor.peek(1)?.value
+  if (cursor.isAt('dry')) return next === 'run'
+  if (cursor.isAt('without')) return next === 'views'
+  return cursor.isAt('keep', 'remove') && next === 'changed'
 }
 
 /** Behind FSCK. */
