@@ -7,12 +7,6 @@ import type { Snapshot } from '../table/snapshot.js'
 import { namedParts, type PinnedPart, type ViewAt } from '../views/exact.js'
 import type { RunContext } from './query-runner.js'
 
-/** Changed rows that were read once, for all who read them again. */
-export interface SharedRows {
-  /** A query for them with the columns of their table; `undefined` where it asks for one that was not read. */
-  select(columns: ReadonlySet<string> | undefined): string | undefined
-}
-
 /** The columns of a source that views read of the same changes. */
 interface Wanted {
   readonly part: PinnedPart

@@ -11,13 +11,18 @@ import { FileSource } from '../table/file-source.js'
 import { Footers } from '../table/footers.js'
 import { UniformFiles } from '../table/uniform-files.js'
 import { CommitCache } from '../views/commits.js'
-import type { SharedRows } from './change-pass.js'
 import type { LakehouseOptions } from './options.js'
 import { ViewSessions } from './view-sessions.js'
 
 const GIB = 2 ** 30
 const SMALL_BYTES = 8 * 2 ** 20
 const PLANNER_MEMORY_BYTES = GIB / 4
+
+/** Changed rows that were read once, for all who read them again. */
+export interface SharedRows {
+  /** A query for them with the columns of their table; `undefined` where it asks for one that was not read. */
+  select(columns: ReadonlySet<string> | undefined): string | undefined
+}
 
 /**
  * The SQL engines of a lakehouse, one for each degree of trust: `work` reads and writes files for this library, `queries`
