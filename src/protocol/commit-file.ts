@@ -132,7 +132,9 @@ function checkProtocol(value: Protocol, fail: Fail): Protocol {
 const NO_COLUMNS = '{"type":"struct","fields":[]}'
 
 function checkMetadata(value: Metadata, fail: Fail): Metadata {
-  const { schemaString = NO_COLUMNS, partitionColumns = [], configuration = {} } = value
+  // Some writers put a null where others leave a field out.
+  const { schemaString = NO_COLUMNS } = value
+  const [partitionColumns, configuration] = [value.partitionColumns ?? [], value.configuration ?? {}]
   if (typeof schemaString !== 'string') throw fail('metaData whose schemaString is no text')
   if (!isTexts(partitionColumns)) throw fail('metaData whose partitionColumns are no list of names')
   if (typeof configuration !== 'object' || Array.isArray(configuration)) throw fail('metaData whose configuration is no object')

@@ -3,11 +3,13 @@ import type { Metadata, Protocol } from './actions.js'
 import { protocolFor } from './protocol-for.js'
 import type { StructType } from './schema.js'
 import { type FeatureUse, featureNamed, isActive, supportedFeatures, TABLE_FEATURES, useOf } from './table-features.js'
+import { typeChanges } from './type-changes.js'
+import { isWidening } from './type-widening.js'
 
 /**
  * Refuses a table that this library would misread.
  *
- * @throws {DeltaError} `FEATURE_UNSUPPORTED`, naming the features; `LOG_LINE_MALFORMED` for a protocol without the list
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED`, naming the features; `TYPE_UNSUPPORTED` for a type that was changed in a way that is no widening; `LOG_LINE_MALFORMED` for a protocol without the list
  * that its version asks for.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
  */
@@ -23,6 +25,19 @@ export function checkReadable(protocol: Protocol, metadata: Metadata): void {
     'read',
     names.filter((name) => !isSafe(name, 'reads', use, version === 3)),
   )
+  if (names.some((name) => featureNamed(name)?.name === 'typeWidening')) checkTypeChanges(use)
+}
+
+/** Files from before a change that nobody here knows of would be misread. @throws {DeltaError} `TYPE_UNSUPPORTED`. */
+function checkTypeChanges({ fields }: FeatureUse): void {
+  for (const field of fields)
+    for (const { fromType, toType } of typeChanges(field))
+      if (!isWidening(fromType, toType))
+        throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic cannot read columns whose type was changed so', {
+          column: field.name,
+          from: fromType,
+          to: toType,
+        })
 }
 
 /**

@@ -266,7 +266,7 @@ export class Planner {
     const own = scans?.filter((scan) => scan.table.toLowerCase() === standIn.toLowerCase()) ?? []
     // A table without a scan was optimized away, or the plan was not understood: take no chance.
     const isKnown = own.length > 0 && own.every((scan) => scan.columns)
-    const named = own.flatMap((scan) => [...(scan.columns ?? [])]).filter((column) => findField(snapshot.schema, column))
+    const named = own.flatMap((scan) => [...(scan.columns ?? [])]).flatMap((column) => columnsRead(snapshot, column))
     const unknowable = unknowableNames(snapshot, own)
     const columns = isKnown ? new Set([...named, ...unknowable]) : undefined
     if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot))
@@ -295,6 +295,12 @@ function conditionOf(
 
 function anyOf(conditions: readonly string[]): string {
   return conditions.includes('TRUE') ? 'TRUE' : conditions.join(' OR ')
+}
+
+/** The columns, in lower case, that a projection of a plan is of: of a field inside a struct it gives the path, without quotes. */
+function columnsRead({ schema }: Snapshot, projection: string): readonly string[] {
+  const names = schema.fields.map(({ name }) => name.toLowerCase())
+  return names.filter((name) => projection === name || projection.startsWith(`${name}.`))
 }
 
 /** Columns that scans may read although their plan cannot be searched for the names: of several words, or cut at a line break. */

@@ -56,7 +56,7 @@ export function padded(text: string, length: number): string {
 
 function logical(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
   const isOld = (calendar?.dates && mentions(type, 'date')) || (calendar?.instants && mentions(type, 'timestamp'))
-  if (isOld || mentions(type, 'variant')) return rebuilt(type, stored, value, depth, calendar)
+  if (isOld || mentions(type, 'variant') || mistakesText(type, stored)) return rebuilt(type, stored, value, depth, calendar)
   const names = renames(type, stored)
   return names ? `remap_struct(${value}, NULL::${duckdbType(type)}, ${names}, NULL)` : value
 }
@@ -92,7 +92,7 @@ function parts(type: Exclude<DataType, string>): readonly (readonly [name: strin
 }
 
 function rebuilt(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
-  if (typeof type === 'string' || typeof stored === 'string') return leaf(type, value, calendar)
+  if (typeof type === 'string' || typeof stored === 'string') return leaf(type, stored, value, calendar)
   if (isStruct(type)) {
     const fields = type.fields.map((f, index) => {
       const [name, inner] = parts(stored)[index] ?? [f.name, f.type]
@@ -109,7 +109,15 @@ function rebuilt(type: DataType, stored: DataType, value: string, depth: number,
   return `map_from_entries(list_transform(map_entries(${value}), lambda ${element}: {'key': ${key}, 'value': ${inner}}))`
 }
 
-function leaf(type: DataType, value: string, calendar: OldCalendar | undefined): string {
+/** Whether texts are stored as bytes, or bytes as texts, at any depth. */
+function mistakesText(type: DataType, stored: DataType): boolean {
+  if (typeof type === 'string' || typeof stored === 'string')
+    return (type === 'string' && stored === 'binary') || (type === 'binary' && stored === 'string')
+  return parts(type).some(([, inner], at) => mistakesText(inner, parts(stored)[at]?.[1] ?? inner))
+}
+
+function leaf(type: DataType, stored: DataType, value: string, calendar: OldCalendar | undefined): string {
+  if (mistakesText(type, stored)) return type === 'string' ? `decode(${value})` : `encode(${value})`
   if (type === 'variant') return variant(value)
   if (type === 'date' && calendar?.dates) return gregorianDate(value)
   if (type === 'timestamp' && calendar?.instants) return gregorianInstant(value, calendar.zone)

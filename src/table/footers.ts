@@ -33,7 +33,7 @@ const MODERN = '1900'
 
 /**
  * What footers of data files tell, read once for each file, and only where a table's columns leave it open: under column
- * mapping whether a file has a struct's members at all, and of dates that may be old which calendar they are in.
+ * mapping whether a file has a struct's members at all, of bytes whether they are marked as text, and of dates that may be old which calendar they are in.
  */
 export class Footers {
   private readonly database: Database
@@ -51,7 +51,7 @@ export class Footers {
     mode: MappingMode,
     options: StoreOptions = {},
   ): Promise<readonly FooterFacts[]> {
-    const isOpen = mode === 'id' || (mode === 'name' && columns.some(({ type }) => holdsStruct(type)))
+    const isOpen = mode === 'id' || columns.some(({ type }) => mentions(type, 'binary') || (mode === 'name' && holdsStruct(type)))
     const fields = isOpen ? await this.fieldsOf(files, options) : []
     const calendars = await this.calendarsOf(files, columns, mode, options)
     return files.map((_, at) => {

@@ -122,12 +122,20 @@ export function readerSql(
   const options = [
     uniform ? 'union_by_name = true' : `schema = ${readerSchema(fields, mapping, rowIds, files[0]?.stored)}`,
     'hive_partitioning = false',
+    ...(isTextAlone(fields, files[0]?.stored) ? ['binary_as_string = true'] : []),
     // Other writers leave NaN out of the bounds in a footer, which the engine then takes at their word.
     ...(fields.some(({ type }) => mentions(type, 'double') || mentions(type, 'float')) ? ['can_have_nan = true'] : []),
     // Without a footer read, it would plan joins for empty files.
     ...(rows ? [`explicit_cardinality = ${rows}`] : []),
   ]
   return `read_parquet([${list}], ${options.join(', ')}${more})`
+}
+
+/** Whether all bytes of a file are texts, of which some writers leave out the mark. */
+function isTextAlone(fields: readonly StructField[], stored: StoredColumns | undefined): boolean {
+  const types = fields.map((f) => stored?.get(f.name)?.type ?? f.type)
+  const has = (name: string) => types.some((type) => mentions(type, name))
+  return has('string') && !has('binary') && !has('variant')
 }
 
 function add(sum: number | undefined, rows: number | undefined): number | undefined {

@@ -15,7 +15,8 @@ export interface StoredColumn {
 export type StoredColumns = ReadonlyMap<string, StoredColumn>
 
 /**
- * How a file has the columns of a table with column mapping, where that is not how the table says.
+ * How a file has the columns of a table, where that is not how the table says: under column mapping, and of texts and bytes, which some
+ * writers do not tell apart.
  *
  * In mode `id` names do not count where files have ids. A struct of which the file has none of the wanted members gets one that
  * it has, as the engine reads no struct without a member; whether the struct itself is NULL shows in it.
@@ -46,17 +47,24 @@ function storedField(field: StructField, mode: MappingMode, within: readonly Par
 
 function storedType(type: DataType, mode: MappingMode, stored: ParquetField, byId: boolean): DataType {
   const [first, second] = stored.children
+  if (typeof type === 'string') return stored.kind === 'leaf' ? textOrBytes(type, stored.type) : physicalType(type, mode)
   if (isStruct(type)) {
     if (stored.kind !== 'struct') return physicalType(type, mode)
     const fields = type.fields.map((field) => ({ ...field, ...storedField(field, mode, stored.children, byId) }))
     const isThere = fields.some(({ name }) => stored.children.some((one) => one.name.toLowerCase() === name.toLowerCase()))
     return { ...type, fields: isThere || !first ? fields : [...fields, asField(first)] }
   }
-  if (typeof type === 'string' || !first) return physicalType(type, mode)
+  if (!first) return physicalType(type, mode)
   if (type.type === 'array') return { ...type, elementType: storedType(type.elementType, mode, first, byId) }
   if (!second) return physicalType(type, mode)
   const keyType = storedType(type.keyType, mode, first, byId)
   return { ...type, keyType, valueType: storedType(type.valueType, mode, second, byId) }
+}
+
+/** Some writers leave the mark of a text out, and some mark bytes as one. */
+function textOrBytes(type: string, stored: string | undefined): string {
+  if (type === 'binary' && stored === 'VARCHAR') return 'string'
+  return type === 'string' && stored === 'BLOB' ? 'binary' : type
 }
 
 function asField(stored: ParquetField): StructField {

@@ -87,6 +87,29 @@ describe('reading', () => {
   })
 })
 
+describe('type changes', () => {
+  const changed = (fromType: string, toType: string) => ({
+    ...metadata(),
+    schemaString: JSON.stringify({
+      type: 'struct',
+      fields: [{ name: 'c', type: toType, nullable: true, metadata: { 'delta.typeChanges': [{ fromType, toType }] } }],
+    }),
+  })
+  const widening = {
+    minReaderVersion: 3,
+    minWriterVersion: 7,
+    readerFeatures: ['typeWidening'],
+    writerFeatures: ['typeWidening'],
+  }
+
+  it('are read where every old value is one of the new type, and refused by their types otherwise', () => {
+    expect(() => checkReadable(widening, changed('integer', 'decimal(12,2)'))).not.toThrow()
+    expect(() => checkReadable(widening, changed('long', 'string'))).toThrow(
+      expect.objectContaining({ code: 'TYPE_UNSUPPORTED', details: { column: 'c', from: 'long', to: 'string' } }) as Error,
+    )
+  })
+})
+
 describe('writing', () => {
   it.each<[string, Protocol]>([
     ['legacy version 2', legacy(1, 2)],
