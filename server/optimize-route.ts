@@ -2,11 +2,12 @@ import type { FastifyInstance } from 'fastify'
 import { DeltaError, parseSize } from '../src/index.js'
 import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
-import { object, optimizeAnswer, problems, tableParams, text } from './schemas.js'
+import { list, object, optimizeAnswer, problems, tableParams, text } from './schemas.js'
 
 interface Optimize {
   readonly where?: string
   readonly targetFileSize?: number | string
+  readonly zorderBy?: readonly string[]
   readonly full?: boolean
 }
 
@@ -28,6 +29,7 @@ export function optimizeRoute(app: FastifyInstance, { lake, slots }: ServerConte
           ...object({
             'where?': { ...text, description: 'Only partitions that satisfy this.' },
             'targetFileSize?': size,
+            'zorderBy?': { ...list(text), description: 'Columns by which rows lie near each other afterwards.' },
             'full?': { type: 'boolean', description: 'In a clustered table, also what was clustered by other columns.' },
           }),
           nullable: true,
@@ -36,13 +38,13 @@ export function optimizeRoute(app: FastifyInstance, { lake, slots }: ServerConte
       },
     },
     async (request, reply) => {
-      const { where, targetFileSize, full } = request.body ?? {}
+      const { where, targetFileSize, zorderBy, full } = request.body ?? {}
       const targetFileSizeBytes = bytesOf(targetFileSize)
       const caller = Caller.behind(reply)
       const release = await slots.take(callerName(request), caller.signal)
       try {
         const table = lake.table(request.params.table)
-        return await caller.waitsFor(() => table.optimize({ where, targetFileSizeBytes, full, signal: caller.signal }))
+        return await caller.waitsFor(() => table.optimize({ where, targetFileSizeBytes, zorderBy, full, signal: caller.signal }))
       } finally {
         release()
       }

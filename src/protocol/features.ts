@@ -4,7 +4,7 @@ import { protocolFor } from './protocol-for.js'
 import type { StructType } from './schema.js'
 import { type FeatureUse, featureNamed, isActive, supportedFeatures, TABLE_FEATURES, useOf } from './table-features.js'
 import { typeChanges } from './type-changes.js'
-import { isWidening } from './type-widening.js'
+import { isReadableChange } from './type-widening.js'
 
 /**
  * Refuses a table that this library would misread.
@@ -31,12 +31,12 @@ export function checkReadable(protocol: Protocol, metadata: Metadata): void {
 /** Files from before a change that nobody here knows of would be misread. @throws {DeltaError} `TYPE_UNSUPPORTED`. */
 function checkTypeChanges({ fields }: FeatureUse): void {
   for (const field of fields)
-    for (const { fromType, toType } of typeChanges(field))
-      if (!isWidening(fromType, toType))
+    for (const change of typeChanges(field))
+      if (!isReadableChange(change))
         throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic cannot read columns whose type was changed so', {
           column: field.name,
-          from: fromType,
-          to: toType,
+          from: change.fromType,
+          to: change.toType,
         })
 }
 

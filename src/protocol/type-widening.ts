@@ -27,6 +27,14 @@ export function isWidening(from: DataType, to: DataType): boolean {
   return digits !== undefined && after.precision - after.scale >= digits
 }
 
+const MOST_DIGITS: Readonly<Record<string, number>> = { byte: 3, short: 5, integer: 10, long: 19 }
+
+/** Whether files of the old type can be read as the new one: what `isWidening` allows, and decimals that writers allowed before. */
+export function isReadableChange({ fromType, toType }: TypeChange): boolean {
+  const [digits, after] = [MOST_DIGITS[fromType], decimal(toType)]
+  return isWidening(fromType, toType) || (digits !== undefined && after !== undefined && after.precision - after.scale >= digits)
+}
+
 /**
  * The schema with a wider type at a path, and a record of it on the field that is nearest above.
  *
