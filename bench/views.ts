@@ -90,9 +90,9 @@ async function together(lake: Lakehouse, total: number, turns: number): Promise<
   const some = (views: readonly string[]) => async () => {
     await insert(lake, 'views', next, total / 1000, total)
     next += total / 1000
-    const took = await seconds(() => Promise.all(views.map((view) => lake.refreshView(view))))
+    const took = await seconds(() => lake.refreshViews(views))
     // The others catch up outside of what is measured.
-    await Promise.all(names.map((view) => lake.refreshView(view)))
+    await lake.refreshViews(names)
     return 1 / took
   }
   const [all, one] = await inTurn(turns, some(names), some(names.slice(0, 1)))
