@@ -12,6 +12,7 @@ import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { alterTable } from './alter.js'
+import { filesOfOlderTypes } from './older-types.js'
 import { compact } from './optimize.js'
 import { takeRowIds } from './track-rows.js'
 import { unmapColumns } from './unmap-columns.js'
@@ -35,13 +36,13 @@ export const cleanVectors: TraceCleaner = async (table, source, options) => {
   return isRewritten || isUnset
 }
 
-/** Files of the types that columns had are written anew; all are, as the log does not tell which these are. */
+/** Files of the types that columns had are written anew. */
 export const cleanTypeChanges: TraceCleaner = async (table, source, options) => {
   const isUnset = await unset(table, source, 'delta.enableTypeWidening', options)
   const snapshot = await table.snapshot({}, options)
   if (!useOf(snapshot.metadata).fields.some(({ metadata }) => TYPE_CHANGES in metadata)) return isUnset
-  const { files } = await snapshot.files('TRUE', options)
-  await compact(table, source, { purge: true, chosen: { snapshot, files }, signal: options.signal })
+  const files = await filesOfOlderTypes(table, source, snapshot, options)
+  if (files.length > 0) await compact(table, source, { purge: true, chosen: { snapshot, files }, signal: options.signal })
   const there = new Set((await (await table.snapshot({}, options)).files('TRUE', options)).files.map(({ file }) => file))
   if (files.some(({ file }) => there.has(file)))
     throw new DeltaError('COMMIT_CONFLICT', 'others change the files that hold older types', { table: table.uri })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Lakehouse } from '../../src/lakehouse/lakehouse.js'
+import { commitPath } from '../../src/protocol/log-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import { openLake, openWorld, readRowIds, rowsOf, skippingClock } from '../support/world.js'
 
@@ -81,7 +82,11 @@ describe('a feature that readers must know goes', () => {
     await lake.sql(
       'ALTER TABLE t ALTER COLUMN id TYPE BIGINT; ALTER TABLE t ALTER COLUMN l.element TYPE INT; INSERT INTO t VALUES (9000000000, [70000])',
     )
+    const newest = (await lake.table('t').snapshot()).version
     await lake.sql('ALTER TABLE t DROP FEATURE typeWidening')
+    // The file that was written under the newest types stays.
+    const entry = async (version: number) => Buffer.from((await lake.files.get(`t/${commitPath(version)}`)) ?? '').toString()
+    expect((await entry(newest + 2)).match(/^\{"remove":/gm)).toHaveLength(1)
     const { protocol, fields } = await stateOf(lake)
     expect(fields.map((field: { metadata: unknown }) => field.metadata)).toEqual([{}, {}])
     expect(protocol).toEqual({ minReaderVersion: 1, minWriterVersion: 7, writerFeatures: ['checkpointProtection'] })
