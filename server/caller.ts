@@ -12,7 +12,7 @@ export class Caller {
   readonly #abort = new AbortController()
   readonly #workMsMax: number
   #workedMs = 0
-  #settled: Promise<unknown> = Promise.resolve()
+  #settled: Promise<void> = Promise.resolve()
 
   constructor(workMsMax = Number.POSITIVE_INFINITY) {
     this.#workMsMax = workMsMax
@@ -52,7 +52,8 @@ export class Caller {
     let onAbort = () => {}
     try {
       const work = begin()
-      this.#settled = Promise.allSettled([this.#settled, work])
+      // Nothing of what was made is kept: an answer may be far longer than memory.
+      this.#settled = Promise.allSettled([this.#settled, work]).then(() => undefined)
       const givenUp = new Promise<never>((_, reject) => {
         onAbort = () => {
           giveUp = setTimeout(() => reject(this.signal.reason as Error), PATIENCE_MS)

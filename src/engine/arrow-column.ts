@@ -77,10 +77,14 @@ export function isValid(mask: Uint8Array | undefined, row: number): boolean {
   return mask === undefined || ((mask[row >> 3] as number) & (1 << (row & 7))) !== 0
 }
 
-/** `bytes` when it can hold `length` of them, else a copy with at least that room and zeros behind. */
-export function withRoom(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+/**
+ * `bytes` when it can hold `length` of them, else a copy with at least that room and zeros behind.
+ *
+ * @param expected how many there may be in the end.
+ */
+export function withRoom(bytes: Uint8Array<ArrayBuffer>, length: number, expected = 1024): Uint8Array<ArrayBuffer> {
   if (length <= bytes.length) return bytes
-  const grown = new Uint8Array(Math.max(length, bytes.length * 2, 1024))
+  const grown = new Uint8Array(Math.max(length, bytes.length * 2, expected))
   grown.set(bytes)
   return grown
 }

@@ -9,6 +9,8 @@ export class FixedColumn implements Column {
   protected readonly width: number
   protected values = new Uint8Array(0)
   protected readonly validity = new Validity()
+  /** What the last batch took: the next one mostly takes as much, and need not grow. */
+  private lastBytes = 0
 
   constructor(type: DataType, width: number) {
     this.type = type
@@ -20,7 +22,7 @@ export class FixedColumn implements Column {
   }
 
   append(source: Source, start: number, count: number): void {
-    this.values = withRoom(this.values, (this.validity.rows + count) * this.width)
+    this.values = withRoom(this.values, (this.validity.rows + count) * this.width, this.lastBytes)
     this.copy(source, start, count, this.validity.rows)
     this.validity.append(source, start, count)
   }
@@ -29,6 +31,7 @@ export class FixedColumn implements Column {
     const { bytes, type } = this
     const data = new type.ArrayType(this.values.buffer, 0, bytes / type.ArrayType.BYTES_PER_ELEMENT)
     this.values = new Uint8Array(0)
+    this.lastBytes = bytes
     return dataOf({ type, data, ...this.validity.finish() })
   }
 

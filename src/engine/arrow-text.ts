@@ -10,6 +10,8 @@ abstract class BytesColumn implements Column {
   /** `offsets[rows]` is where the next value goes. */
   protected offsets = new Int32Array(1)
   protected values = new Uint8Array(0)
+  /** What the last batch took: the next one mostly takes about as much, and need not grow. */
+  private lastBytes = 0
 
   constructor(type: DataType) {
     this.#type = type
@@ -33,6 +35,7 @@ abstract class BytesColumn implements Column {
   finish(): Data {
     const valueOffsets = this.offsets.subarray(0, this.validity.rows + 1)
     const data = this.values.subarray(0, this.bytes)
+    this.lastBytes = this.bytes
     this.offsets = new Int32Array(this.offsets.length)
     this.values = new Uint8Array(0)
     return dataOf({ type: this.#type, valueOffsets, data, ...this.validity.finish() })
@@ -53,7 +56,7 @@ abstract class BytesColumn implements Column {
         },
       )
     }
-    this.values = withRoom(this.values, end + INLINE_MAX)
+    this.values = withRoom(this.values, end + INLINE_MAX, this.lastBytes + (this.lastBytes >> 4))
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type DuckDBDataChunk,
   DuckDBInstance,
   type DuckDBMaterializedResult,
+  type DuckDBPreparedStatement,
   type DuckDBResult,
   DuckDBTimestampTZValue,
   type DuckDBValue,
@@ -20,6 +21,8 @@ export interface DatabaseSettings {
   readonly memoryLimitBytes?: number | undefined
   readonly threads?: number | undefined
   readonly tempFolder?: string | undefined
+  /** Keep blocks of the files that were read: not of files that the range cache is still filling in. @defaultValue false */
+  readonly cachesFiles?: boolean | undefined
   /** Optimizers to leave out, as DuckDB names them. */
   readonly disabledOptimizers?: string | undefined
   /**
@@ -36,14 +39,18 @@ export interface RunOptions {
   readonly quote?: boolean | undefined
 }
 
+/** An answer that comes in chunks. */
+export type StreamedResult = DuckDBResult
+
 /** How often an interrupt is repeated: one that comes before the query has a thread to run on is lost. */
-const INTERRUPT_EVERY_MS = 20
+export const INTERRUPT_EVERY_MS = 20
 
 /** One DuckDB in this process. Its zone is UTC. */
 export class Database {
   private readonly instance: DuckDBInstance
   private readonly idle: DuckDBConnection[] = []
   private readonly open = new Set<DuckDBConnection>()
+  private readonly prepared = new WeakMap<DuckDBConnection, Map<string, DuckDBPreparedStatement>>()
   private closed = false
 
   private constructor(instance: DuckDBInstance) {
@@ -62,8 +69,7 @@ export class Database {
       const statements = [
         "SET GLOBAL TimeZone = 'UTC'",
         'SET GLOBAL parquet_metadata_cache = true',
-        // It keeps blocks of files that the range cache is still filling in.
-        'SET GLOBAL enable_external_file_cache = false',
+        `SET GLOBAL enable_external_file_cache = ${settings.cachesFiles ?? false}`,
         'SET GLOBAL preserve_insertion_order = true',
         settings.tempFolder ? `SET GLOBAL temp_directory = ${literal(settings.tempFolder)}` : "SET GLOBAL temp_directory = ''",
         settings.disabledOptimizers ? `SET GLOBAL disabled_optimizers = ${literal(settings.disabledOptimizers)}` : '',
@@ -94,6 +100,27 @@ export class Database {
   /** Runs one statement on a lent connection; see `Connection.rows`. */
   async rows<T = Record<string, unknown>>(sql: string, options?: RunOptions): Promise<T[]> {
     return this.use((connection) => connection.rows<T>(sql, options))
+  }
+
+  /**
+   * The same for one of the few statements that are asked all the time: each connection keeps it prepared, which is most of what
+   * a small one costs.
+   */
+  async ask<T>(sql: string, params: Parameters): Promise<T[]> {
+    return this.use(async ({ raw }) => {
+      const kept = this.prepared.get(raw) ?? new Map<string, DuckDBPreparedStatement>()
+      this.prepared.set(raw, kept)
+      try {
+        const statement = kept.get(sql) ?? (await raw.prepare(sql))
+        kept.set(sql, statement)
+        statement.bind(values(params) ?? [])
+        const rows = (await statement.runAndReadAll()).getRowObjectsJS() as T[]
+        statement.clearBindings()
+        return rows
+      } catch (error) {
+        throw engineError(error, false)
+      }
+    })
   }
 
   /** Interrupts what runs and frees the engine. */
@@ -158,10 +185,23 @@ export class Connection {
 
   /**
    * The result, to be read chunk by chunk. An empty chunk is no proof of the end: a query that failed half way shows it
-   * in `returnType` alone, so read it with `recordBatches`.
+   * in `returnType` alone, so read it with `recordBatches` or `textPieces`.
    */
-  async stream(sql: string, options: RunOptions = {}): Promise<DuckDBResult> {
-    return this.guard(options, () => this.raw.stream(sql, values(options.params)))
+  async stream(sql: string, options: RunOptions = {}): Promise<StreamedResult> {
+    return this.guard(options, async () => {
+      const statement = await this.raw.prepare(sql)
+      try {
+        statement.bind(values(options.params) ?? [])
+        return await statement.stream()
+      } finally {
+        statement.destroySync()
+      }
+    })
+  }
+
+  /** Ends what runs, which rejects; where nothing does, it does nothing. */
+  interrupt(): void {
+    this.raw.interrupt()
   }
 
   /** Names and types of what a query answers, without running it. */
@@ -263,6 +303,9 @@ function withoutPrefix(error: unknown): unknown {
   return new DeltaError(error.code, message, error.details, { cause: error.cause, hint: error.hint })
 }
 
+/** A statement without parameters runs in one step instead of several: then there are none, not an empty list of them. */
 function values(params: Parameters | undefined): DuckDBValue[] | Record<string, DuckDBValue> | undefined {
-  return params as DuckDBValue[] | Record<string, DuckDBValue> | undefined
+  return Array.isArray(params) && params.length === 0
+    ? undefined
+    : (params as DuckDBValue[] | Record<string, DuckDBValue> | undefined)
 }

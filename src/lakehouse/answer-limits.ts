@@ -8,6 +8,7 @@ const LOOK_EVERY_MS = 50
 export class AnswerLimits {
   private readonly rowsMax: number | undefined
   private readonly bytesMax: number | undefined
+  private bytes = 0
 
   constructor({ rowsMax, bytesMax }: Pick<SqlOptions, 'rowsMax' | 'bytesMax'>) {
     this.rowsMax = rowsMax
@@ -18,6 +19,13 @@ export class AnswerLimits {
   checkRows(rows: number): void {
     const { rowsMax } = this
     if (rowsMax !== undefined && rows > rowsMax) throw tooLarge('the answer has more rows than it may', { rowsMax })
+  }
+
+  /** Adds to the bytes of the answer. @throws {DeltaError} `ANSWER_TOO_LARGE` */
+  checkBytes(more: number): void {
+    const { bytesMax } = this
+    this.bytes += more
+    if (bytesMax !== undefined && this.bytes > bytesMax) throw tooLarge('the answer is longer than it may be', { bytesMax })
   }
 
   /**

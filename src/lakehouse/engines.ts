@@ -1,6 +1,7 @@
 import { tmpdir, totalmem } from 'node:os'
 import { join, resolve, sep } from 'node:path'
 import { Database } from '../engine/database.js'
+import { KeptSessions } from '../engine/kept-sessions.js'
 import { type CacheUse, RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
 import type { RowChanges } from '../ops/row-changes.js'
@@ -12,7 +13,6 @@ import { Footers } from '../table/footers.js'
 import { UniformFiles } from '../table/uniform-files.js'
 import { CommitCache } from '../views/commits.js'
 import type { LakehouseOptions } from './options.js'
-import { ViewSessions } from './view-sessions.js'
 
 const GIB = 2 ** 30
 const SMALL_BYTES = 8 * 2 ** 20
@@ -33,7 +33,7 @@ export class Engines {
   /** The same for few rows, on one thread. */
   readonly small: Database
   readonly queries: Database
-  readonly sessions: ViewSessions
+  readonly sessions: KeptSessions
   /** Where SQL is parsed and bound. */
   readonly binder: Database
   readonly planner: Planner
@@ -47,7 +47,7 @@ export class Engines {
   private readonly root: string | undefined
   private readonly cache: RangeCache
   private readonly outside: () => Promise<Database>
-  private opened: Promise<{ readonly database: Database; readonly sessions: ViewSessions }> | undefined
+  private opened: Promise<{ readonly database: Database; readonly sessions: KeptSessions }> | undefined
 
   private constructor(
     parts: { work: Database; small: Database; queries: Database; binder: Database; spool: Spool; cache: RangeCache },
@@ -57,7 +57,7 @@ export class Engines {
     this.work = parts.work
     this.small = parts.small
     this.queries = parts.queries
-    this.sessions = new ViewSessions(parts.queries)
+    this.sessions = new KeptSessions(parts.queries)
     this.binder = parts.binder
     this.planner = new Planner(parts.binder)
     this.spool = parts.spool
@@ -78,7 +78,12 @@ export class Engines {
     const [work, small, queries, binder] = await Promise.all([
       Database.open({ ...settings, ...spill('work') }),
       Database.open({ ...settings, ...spill('small'), threads: 1 }),
-      Database.open({ ...settings, ...spill('queries'), sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])] }),
+      Database.open({
+        ...settings,
+        ...spill('queries'),
+        sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])],
+        cachesFiles: root !== undefined,
+      }),
       Database.open({
         memoryLimitBytes: PLANNER_MEMORY_BYTES,
         threads: 1,
@@ -102,8 +107,8 @@ export class Engines {
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */
-  async forLocations(): Promise<ViewSessions> {
-    this.opened ??= this.outside().then((database) => ({ database, sessions: new ViewSessions(database) }))
+  async forLocations(): Promise<KeptSessions> {
+    this.opened ??= this.outside().then((database) => ({ database, sessions: new KeptSessions(database) }))
     return (await this.opened).sessions
   }
 
@@ -112,6 +117,7 @@ export class Engines {
 
   async close(): Promise<void> {
     const opened = await this.opened
+    this.planner.close()
     for (const sessions of [this.sessions, opened?.sessions]) sessions?.close()
     for (const database of [this.queries, this.binder, this.small, this.work, opened?.database]) database?.close()
     await this.cache.close()

@@ -1,8 +1,8 @@
 import { isDeltaError } from '../base/errors.js'
+import type { KeptSessions } from '../engine/kept-sessions.js'
 import { type KeysFound, mayJoin } from '../sql/join-keys.js'
 import type { PlannedTable } from '../sql/planner.js'
 import type { FileSelection, SnapshotFile } from '../table/snapshot.js'
-import type { ViewSessions } from './view-sessions.js'
 
 /** Reads the keys of a table of the plan, by its place, with a query of `JoinKeys`. */
 export type KeyReader = (at: number, sql: string) => Promise<KeysFound>
@@ -54,7 +54,7 @@ function rowsOf(files: readonly SnapshotFile[]): number {
 }
 
 export async function readKeys(
-  sessions: ViewSessions,
+  sessions: KeptSessions,
   views: readonly string[],
   sql: string,
   signal: AbortSignal | undefined,

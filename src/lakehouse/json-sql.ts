@@ -2,7 +2,9 @@ import { ident, literal } from '../engine/sql-text.js'
 
 /** Times as ISO 8601, instants in UTC; infinities stay words. */
 export function timeSql(type: string, value: string): string {
-  if (type === 'TIMESTAMP WITH TIME ZONE') return finite(value, `strftime(${value} AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')`)
+  // Whoever asks for a time zone by its name pays for all of them: this is UTC by arithmetic, in a thirtieth of the time.
+  if (type === 'TIMESTAMP WITH TIME ZONE')
+    return finite(value, `strftime(make_timestamp(epoch_us(${value})), '%Y-%m-%dT%H:%M:%S.%fZ')`)
   if (type === 'TIMESTAMP') return finite(value, `strftime(${value}, '%Y-%m-%dT%H:%M:%S.%f')`)
   return value
 }

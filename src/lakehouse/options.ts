@@ -58,7 +58,7 @@ export interface SqlOptions {
   readonly partitionOverwriteMode?: 'static' | 'dynamic' | undefined
   /** Rows that a query may answer; with more it fails with `ANSWER_TOO_LARGE`. @defaultValue no limit */
   readonly rowsMax?: number | undefined
-  /** Bytes that a query's answer may take on disk while it waits for its reader, likewise. @defaultValue no limit */
+  /** Bytes that a query's answer may come to, as JSON, or as a file while it waits for its reader, likewise. @defaultValue no limit */
   readonly bytesMax?: number | undefined
   /** By table: an older version is not answered from, but for one that the query names. `VERSION_NOT_REACHED` where it is not there yet. */
   readonly minVersions?: Readonly<Record<string, number>> | undefined

@@ -3,20 +3,19 @@ import { jsonSql, timeSql } from './json-sql.js'
 import type { ResultColumn } from './options.js'
 
 /** Writes an answer to a file, rendered by the engine: no row is ever an object here. */
-export function copySql(
-  text: string,
-  columns: readonly ResultColumn[],
-  format: 'json' | 'ndjson' | 'csv' | 'parquet',
-  file: string,
-): string {
-  const options = {
-    json: 'FORMAT json, ARRAY true',
-    ndjson: 'FORMAT json',
-    csv: 'FORMAT csv, HEADER true',
-    parquet: 'FORMAT parquet, COMPRESSION snappy',
-  }[format]
-  const render = { json: renderJson, ndjson: renderJson, csv: renderTime, parquet: renderParquet }[format]
+export function copySql(text: string, columns: readonly ResultColumn[], format: 'csv' | 'parquet', file: string): string {
+  const options = { csv: 'FORMAT csv, HEADER true', parquet: 'FORMAT parquet, COMPRESSION snappy' }[format]
+  const render = { csv: renderTime, parquet: renderParquet }[format]
   return `COPY (${renamed(text, columns, render)}) TO ${literal(file)} (${options})`
+}
+
+/** Each row as the text of a JSON object, between two further ones. */
+export function jsonTextSql(text: string, columns: readonly ResultColumn[], before: string, after: string): string {
+  const members = columns.map((column, index) => `${ident(column.name)} := ${renderJson(column, `c${index}`)}`)
+  const pieces = [before && literal(before), `to_json(struct_pack(${members.join(', ')}))`, after && literal(after)].filter(
+    Boolean,
+  )
+  return `SELECT ${pieces.join(' || ')} FROM (${text}\n) AS q(${columns.map((_, index) => `c${index}`).join(', ')})`
 }
 
 /** The first rows of an answer, each value as text. */

@@ -3,13 +3,15 @@ import { Table as ArrowTable, type RecordBatch, type Schema } from 'apache-arrow
 import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import { arrowSchema, ipcStream, recordBatches } from '../engine/arrow-out.js'
-import type { Session } from '../engine/database.js'
+import type { ReadingOptions } from '../engine/data-chunks.js'
+import type { Session, StreamedResult } from '../engine/database.js'
 import type { Spool } from '../engine/spool.js'
+import { textPieces } from '../engine/text-out.js'
 import type { BoundValues } from '../sql/parameters.js'
 import { AnswerLimits } from './answer-limits.js'
 import type { Progress, ResultColumn, ResultFormat, ScanStats, SqlOptions, ViewRead } from './options.js'
 import { renderMarkdown, renderTable } from './render.js'
-import { copySql, distinctNames, limitedSql, namedSql, shownSql } from './result-sql.js'
+import { copySql, distinctNames, jsonTextSql, limitedSql, namedSql, shownSql } from './result-sql.js'
 
 export interface ResultParts {
   readonly session: Session
@@ -31,7 +33,10 @@ export interface ResultParts {
 }
 
 const SHOWN_ROWS_MAX = 1000
+/** So much of a text is there before its first byte goes out: what fails until then, fails before anybody has seen of it. */
+const PIECE_BYTES = 2 ** 20
 const PROGRESS_MS = 200
+const BRACKET = 0x5b
 
 /**
  * The answer to a statement. It is computed while it is read, once: ask for one form of it. Read it to the end or
@@ -50,6 +55,7 @@ export class QueryResult {
   private readonly parts: ResultParts
   private readonly limits: AnswerLimits
   private count: number | undefined
+  private rowsRead = 0
   private done = false
   private closed = false
 
@@ -77,24 +83,7 @@ export class QueryResult {
 
   /** Arrow batches of about 64K rows, in the answer's order. */
   async *batches(): AsyncGenerator<RecordBatch, void, undefined> {
-    try {
-      const { session, text, params, signal } = this.readable()
-      let rows = 0
-      const stopTelling = await this.tellProgress()
-      try {
-        for await (const batch of recordBatches(await session.stream(text, { params, signal }), { signal })) {
-          rows += batch.numRows
-          this.limits.checkRows(rows)
-          yield batch
-        }
-      } finally {
-        stopTelling()
-      }
-      this.count = rows
-      this.done = true
-    } finally {
-      await this.close()
-    }
+    yield* this.streamed(this.parts.text, (result, reading) => this.counted(recordBatches(result, reading), rowsOfBatch))
   }
 
   /** The whole answer as an Arrow table, in memory. */
@@ -126,15 +115,17 @@ export class QueryResult {
   }
 
   /**
-   * The answer as bytes. `json`, `ndjson`, `csv` and `parquet` are rendered whole before the first byte, so a failing
-   * query fails before it; an `arrow` stream that breaks off has no end marker. `table` and `markdown` show at most
-   * `maxRows` rows (1,000 by default) and say when there are more.
+   * The answer as bytes. `csv` and `parquet` are rendered whole before the first byte, and `json` and `ndjson` as far as the first
+   * MiB, so a query that fails by then fails before it; `json` that breaks off later has no closing bracket, an `arrow` stream no end
+   * marker. `table` and `markdown` show at most `maxRows` rows (1,000 by default) and say when there are more.
    */
   async *bytes(
     format: ResultFormat,
     options: { readonly maxRows?: number | undefined } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
     if (format === 'arrow') yield* this.arrowStream()
+    else if (format === 'ndjson') yield* this.jsonText('', '\n')
+    else if (format === 'json') yield* this.jsonArray()
     else if (format === 'table' || format === 'markdown')
       yield Buffer.from(await this.shown(format, options.maxRows ?? SHOWN_ROWS_MAX))
     else yield* this.rendered(format)
@@ -188,14 +179,64 @@ export class QueryResult {
   }
 
   private async *arrowStream(): AsyncGenerator<Uint8Array, void, undefined> {
+    const names = this.columns.map((column) => column.name)
+    yield* this.streamed(this.parts.text, (result, reading) =>
+      ipcStream(arrowSchema(names, result.columnTypes()), this.counted(recordBatches(result, reading), rowsOfBatch)),
+    )
+  }
+
+  /** Rows as JSON objects, each between two texts, as the engine renders them. */
+  private async *jsonText(before: string, after: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const text = jsonTextSql(this.parts.text, this.columns, before, after)
+    const pieces = this.streamed(text, (result, reading) =>
+      this.counted(textPieces(result, { ...reading, bytesPerPiece: PIECE_BYTES }), ({ rows }) => rows),
+    )
+    for await (const { bytes } of pieces) {
+      this.limits.checkBytes(bytes.length)
+      yield bytes
+    }
+  }
+
+  /** Parts of the answer to `text`, which go out while the engine makes more of them. */
+  private async *streamed<T>(
+    text: string,
+    read: (result: StreamedResult, reading: ReadingOptions) => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
     try {
-      yield* ipcStream(await this.schema(), this.batches())
+      const { session, params, signal } = this.readable()
+      const stopTelling = await this.tellProgress()
+      try {
+        const result = await session.stream(text, { params, signal })
+        yield* read(result, { signal, interrupt: () => session.interrupt() })
+      } finally {
+        stopTelling()
+      }
+      this.count = this.rowsRead
+      this.done = true
     } finally {
       await this.close()
     }
   }
 
-  private async *rendered(format: 'json' | 'ndjson' | 'csv' | 'parquet'): AsyncGenerator<Uint8Array, void, undefined> {
+  private async *counted<T>(parts: AsyncIterable<T>, rowsOf: (part: T) => number): AsyncGenerator<T, void, undefined> {
+    for await (const part of parts) {
+      this.rowsRead += rowsOf(part)
+      this.limits.checkRows(this.rowsRead)
+      yield part
+    }
+  }
+
+  private async *jsonArray(): AsyncGenerator<Uint8Array, void, undefined> {
+    let isFirst = true
+    for await (const piece of this.jsonText(',\n\t', '')) {
+      if (isFirst) piece[0] = BRACKET
+      isFirst = false
+      yield piece
+    }
+    yield Buffer.from(isFirst ? '[]\n' : '\n]\n')
+  }
+
+  private async *rendered(format: 'csv' | 'parquet'): AsyncGenerator<Uint8Array, void, undefined> {
     const { session, text, params, signal, spool } = this.readable()
     const file = spool.file(format)
     try {
@@ -230,4 +271,8 @@ export class QueryResult {
       await this.close()
     }
   }
+}
+
+function rowsOfBatch({ numRows }: RecordBatch): number {
+  return numRows
 }

@@ -1,3 +1,4 @@
+import { systemClock } from '../base/clock.js'
 import type { StreamStatus } from '../ingest/kafka/stream.js'
 import type { Lakehouse } from './lakehouse.js'
 import type { StreamDefinition } from './stream-registry.js'
@@ -72,19 +73,7 @@ export class StreamRunner {
   private async look(): Promise<void> {
     while (!this.stop.signal.aborted) {
       await this.sync().catch(this.onError)
-      // An abort that came meanwhile is not told again.
-      if (this.stop.signal.aborted) return
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, SYNC_MS)
-        this.stop.signal.addEventListener(
-          'abort',
-          () => {
-            clearTimeout(timer)
-            resolve()
-          },
-          { once: true },
-        )
-      })
+      await systemClock.sleep(SYNC_MS, this.stop.signal).catch(() => undefined)
     }
   }
 

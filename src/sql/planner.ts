@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
+import { KeptSessions } from '../engine/kept-sessions.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
 import type { RowChanges } from '../ops/row-changes.js'
@@ -151,11 +152,18 @@ interface Binding {
  */
 export class Planner {
   private readonly database: Database
+  /** Those that have the stand-ins of earlier queries. */
+  private readonly sessions: KeptSessions
   private readonly templates = new LRUCache<string, QueryTemplate>({ max: TEMPLATES_MAX })
   private readonly bindings = new LRUCache<string, Binding>({ max: BINDINGS_MAX })
 
   constructor(database: Database) {
     this.database = database
+    this.sessions = new KeptSessions(database)
+  }
+
+  close(): void {
+    this.sessions.close()
   }
 
   /** @throws {DeltaError} `SQL_INVALID`, `SQL_FORBIDDEN`, `PARAMETER_MISSING`, `TABLE_NOT_FOUND`, `VERSION_NOT_FOUND`. */
@@ -228,10 +236,13 @@ export class Planner {
     const key = bindingKey(template, params, pinned)
     const known = template.asksForTheTime ? undefined : this.bindings.get(key)
     if (known) return known
-    const session = await this.database.session()
+    const standIns = [
+      ...pinned.tables.map((table) => `CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`),
+      ...pinned.views.map(viewStatement),
+    ]
+    const session = await this.sessions.take(standIns)
+    let isSound = false
     try {
-      for (const table of pinned.tables) await session.run(`CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`)
-      for (const view of pinned.views) await session.run(viewStatement(view))
       const columns = await session.describe(template.text, { params, signal })
       const read = await explain(session, template.text, params)
       const scans = read?.scans
@@ -243,9 +254,11 @@ export class Planner {
       const needs = alone.map((one) => ({ ...one, joins: joins?.get(one.standIn.toLowerCase()) ?? [] }))
       const binding = { columns, needs }
       if (!template.asksForTheTime) this.bindings.set(key, binding)
+      isSound = true
       return binding
     } finally {
-      session.close()
+      if (isSound) this.sessions.give(standIns, session)
+      else session.close()
     }
   }
 

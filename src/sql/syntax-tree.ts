@@ -14,9 +14,7 @@ export interface SyntaxNode {
  * @throws {DeltaError} `SQL_INVALID` with the position marked; `SQL_FORBIDDEN` for what is not one query, or too much of one.
  */
 export async function parseQuery(database: Database, text: string): Promise<SyntaxNode> {
-  const [row] = await database.rows<{ tree: string }>('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree', {
-    params: [text],
-  })
+  const [row] = await database.ask<{ tree: string }>('SELECT json_serialize_sql($1::VARCHAR)::VARCHAR AS tree', [text])
   const json = row?.tree ?? '{}'
   if (BEYOND_NUMBERS.test(json))
     throw new DeltaError(
@@ -43,9 +41,8 @@ export async function parseQuery(database: Database, text: string): Promise<Synt
 
 /** The text of a parsed query. */
 export async function printQuery(database: Database, tree: SyntaxNode): Promise<string> {
-  const [row] = await database.rows<{ text: string }>('SELECT json_deserialize_sql($1::JSON) AS text', {
-    params: [restoreDigits(JSON.stringify(tree, withoutLocations))],
-  })
+  const json = restoreDigits(JSON.stringify(tree, withoutLocations))
+  const [row] = await database.ask<{ text: string }>('SELECT json_deserialize_sql($1::JSON) AS text', [json])
   return row?.text ?? ''
 }
 

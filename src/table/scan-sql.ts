@@ -60,8 +60,8 @@ export interface ScanShape {
  * the file are left out, types widen, and partition columns come from the log, never from the file or its folder. Rows
  * that deletion vectors take out are not given.
  *
- * Filters and projections on it go down into the Parquet reader. Files are read in the order given where the scan has no
- * constants to join: no partition columns, deleted rows or row ids.
+ * Filters and projections on it go down into the Parquet reader. Files are read in the order given where the scan has nothing
+ * to join: no partition values that differ, deleted rows or row ids.
  */
 export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
   if (files.length === 0) return `SELECT ${emptyColumns(shape).join(', ') || 'NULL'} WHERE false`
@@ -89,8 +89,12 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   const { stored: storedAs, calendar } = files[0] ?? {}
   const stored = fields.filter((f) => !partitionColumns.includes(f.name))
   const constants = fields.filter((f) => partitionColumns.includes(f.name) && !unread.has(f.name))
+  // What is the same for all files needs no join.
+  const isSame = constants.every((f) =>
+    files.every((file) => partitionValueOf(file, f, mapping) === partitionValueOf(files[0], f, mapping)),
+  )
   const rowJoins = [rowJoin('ANTI', '__deleted', files, 'deletedRows'), rowJoin('SEMI', '__only', files, 'onlyRows')].join('')
-  const isJoined = constants.length > 0 || rowIds !== undefined
+  const isJoined = !isSame || rowIds !== undefined
   const given = fields.map((f) => `${columnOf(f)} AS ${ident(f.name)}`)
   if (address) given.push(`"__data"."__file" AS "__file"`, `"__data"."file_row_number" AS "__row"`)
   if (rowIds)
@@ -100,12 +104,15 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
     )
   const named = isJoined || rowJoins !== '' || address ? ", filename = '__file'" : ''
   const reader = `${readerSql({ ...shape, fields: stored }, files, named)} AS "__data"`
-  const joined = isJoined ? ` JOIN ${constantRows(constants, rowIds !== undefined, mapping, files)} USING ("__file")` : ''
+  const joined = isJoined
+    ? ` JOIN ${constantRows(isSame ? [] : constants, rowIds !== undefined, mapping, files)} USING ("__file")`
+    : ''
   return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${rowJoins}${joined}`
 
   function columnOf(f: StructField): string {
     if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
-    if (constants.includes(f)) return `"__constant".${ident(readAs(f.name))}`
+    if (constants.includes(f))
+      return isSame ? constant(f, partitionValueOf(files[0], f, mapping)) : `"__constant".${ident(readAs(f.name))}`
     const type = storedAs?.get(f.name)?.type ?? physicalType(f.type, mapping)
     return columnSql(f, `"__data".${ident(shape.uniform ? physicalName(f, mapping) : readAs(f.name))}`, type, calendar)
   }
@@ -189,7 +196,7 @@ function constantRows(
   files: readonly ScanFile[],
 ): string {
   const rows = files.map((file) => {
-    const values = constants.map((f) => constant(f, file.partitionValues[physicalName(f, mapping)] ?? null))
+    const values = constants.map((f) => constant(f, partitionValueOf(file, f, mapping)))
     const bases = hasRowIds ? [whole(file.baseRowId), whole(file.defaultRowCommitVersion)] : []
     return `(${[literal(file.localFile), ...values, ...bases].join(', ')})`
   })
@@ -226,6 +233,10 @@ function emptyColumns({ fields, address, rowIds }: ScanShape): string[] {
     ...(rowIds ? ['NULL::BIGINT AS "__row_id"', 'NULL::BIGINT AS "__row_commit_version"'] : []),
   ]
   return [...fields.map((f) => `NULL::${duckdbType(f.type)} AS ${ident(f.name)}`), ...added]
+}
+
+function partitionValueOf(file: ScanFile | undefined, field: StructField, mapping: MappingMode): string | null {
+  return file?.partitionValues[physicalName(field, mapping)] ?? null
 }
 
 /** A partition value as a typed constant. Text that the type cannot hold fails the scan rather than reading as NULL. */

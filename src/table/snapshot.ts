@@ -48,6 +48,9 @@ export interface FilesOptions {
   readonly wanted?: RowsWanted | undefined
 }
 
+/** Up to so many, in the table or gone from it, it costs less to have all of them at hand than to ask for some. */
+const FEW_FILES = 512
+
 /** The table at one version: immutable, whatever happens to the table afterwards. */
 export class Snapshot {
   readonly version: number
@@ -98,6 +101,11 @@ export class Snapshot {
     const known = this.log.selections.get(key) as FileSelection | undefined
     if (known) return known
     const { name } = await this.log.files()
+    if (mayMatch !== 'TRUE' && !wanted && this.log.filesHeld <= FEW_FILES) {
+      const selection = await this.filesOfFew(name, mayMatch, steps, signal)
+      this.log.selections.set(key, selection)
+      return selection
+    }
     const condition = wanted ? `(${mayMatch}) AND ${enoughFiles(name, this.version, mayMatch, wanted)}` : mayMatch
     const live = `FROM ${ident(name)} WHERE ${FilesRelation.liveAt(this.version)}`
     const rows = await this.deps.database.rows<FileRow>(
@@ -114,6 +122,27 @@ export class Snapshot {
     const selection = { files, bytesRead, filesSkipped: all.files - files.length, bytesSkipped: all.bytes - bytesRead, skippedBy }
     this.log.selections.set(key, selection)
     return selection
+  }
+
+  /** The same where there are not many files: all of them are at hand, and one query tells which of them are meant. */
+  private async filesOfFew(
+    relation: string,
+    mayMatch: string,
+    steps: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<FileSelection> {
+    const { files: all, bytesRead: bytes } = await this.files('TRUE', { signal })
+    const conditions = [...new Set([...steps, mayMatch])]
+    const asked = ['file', ...conditions.map((condition) => `(${condition})`)].join(', ')
+    const [names = [], ...flags] = await this.deps.database.use((connection) =>
+      connection.columns(`SELECT ${asked} FROM ${ident(relation)} WHERE ${FilesRelation.liveAt(this.version)}`, { signal }),
+    )
+    const kept = conditions.map((_, at) => new Set(names.filter((_, row) => flags[at]?.[row] === true)))
+    const files = all.filter(({ file }) => kept.at(conditions.indexOf(mayMatch))?.has(file))
+    const bytesRead = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+    const left = steps.map((step) => kept[conditions.indexOf(step)]?.size ?? 0)
+    const skippedBy = left.map((count, at) => (left[at - 1] ?? all.length) - count)
+    return { files, bytesRead, filesSkipped: all.length - files.length, bytesSkipped: bytes - bytesRead, skippedBy }
   }
 
   /** Aggregates over the live files that satisfy a condition, as text, in the same order. */

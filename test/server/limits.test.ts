@@ -23,7 +23,7 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
 /** Answers that wait on disk for their readers. */
 async function spooled(at: LakeServer): Promise<string[]> {
   const names = await readdir(at.folder, { recursive: true })
-  return names.filter((name) => name.includes('ndjson'))
+  return names.filter((name) => name.includes('csv'))
 }
 
 describe('a query', () => {
@@ -71,7 +71,7 @@ describe('a query', () => {
 
   it('ends when its reader stops reading', async () => {
     const at = await serve({ limits: { queriesMax: 1, queriesWaitingMax: 0 } })
-    const response = await at.sql("SELECT range AS n, repeat('x', 1000) AS t FROM range(200000)", 'ndjson')
+    const response = await at.sql("SELECT range AS n, repeat('x', 1000) AS t FROM range(200000)", 'csv')
     const reader = response.body?.getReader()
     await reader?.read()
     expect((await at.sql('SELECT 1 AS n')).status).toBe(429)

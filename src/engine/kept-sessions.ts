@@ -1,19 +1,19 @@
 import { LRUCache } from 'lru-cache'
-import type { Database, Session } from '../engine/database.js'
+import type { Database, Session } from './database.js'
 
-const VIEWS_MAX = 16
+const KINDS_MAX = 16
 const SESSIONS_MAX = 8
 /** The views of a table of many files are long, and cost little beside reading it. */
 const TEXT_LENGTH_MAX = 64 * 1024
 
 /**
- * Idle sessions that hold the views of earlier queries. To a query that is asked again, of the same versions, its files
- * are bound already; that is a third of what a small query takes.
+ * Idle sessions that hold the temporary tables and views of earlier queries. To a query that is asked again, of the same versions, its
+ * files are bound already; that is a third of what a small query takes.
  */
-export class ViewSessions {
+export class KeptSessions {
   readonly database: Database
   private readonly idle = new LRUCache<string, Session[]>({
-    max: VIEWS_MAX,
+    max: KINDS_MAX,
     dispose: (sessions) => {
       for (const session of sessions) session.close()
     },
@@ -23,13 +23,13 @@ export class ViewSessions {
     this.database = database
   }
 
-  /** A session with these views, in their names' schema; give it back or close it. @param views `CREATE TEMP VIEW` statements. */
-  async take(views: readonly string[]): Promise<Session> {
-    const kept = this.idle.get(keyOf(views))?.pop()
+  /** A session in which these ran; give it back or close it. @param made `CREATE TEMP …` statements. */
+  async take(made: readonly string[]): Promise<Session> {
+    const kept = this.idle.get(keyOf(made))?.pop()
     if (kept) return kept
     const session = await this.database.session()
     try {
-      for (const view of views) await session.run(view)
+      for (const statement of made) await session.run(statement)
       return session
     } catch (error) {
       session.close()
@@ -38,8 +38,8 @@ export class ViewSessions {
   }
 
   /** Keeps a session whose last query has been read to its end. */
-  give(views: readonly string[], session: Session): void {
-    const key = keyOf(views)
+  give(made: readonly string[], session: Session): void {
+    const key = keyOf(made)
     const kept = this.idle.get(key) ?? []
     if (kept.length >= SESSIONS_MAX || key.length > TEXT_LENGTH_MAX) session.close()
     else this.idle.set(key, [...kept, session], { noDisposeOnSet: true })
@@ -50,6 +50,6 @@ export class ViewSessions {
   }
 }
 
-function keyOf(views: readonly string[]): string {
-  return views.join(';\n')
+function keyOf(made: readonly string[]): string {
+  return made.join(';\n')
 }
