@@ -25,7 +25,7 @@ const ASK: readonly ((where: string, way: string) => string)[] = [
   (where) => `SELECT dim.k, (SELECT max(v) FROM big WHERE big.k = dim.k) FROM dim WHERE ${where}`,
   (where) => `SELECT big.id FROM big SEMI JOIN dim ON big.k = dim.k AND big.v = dim.y AND ${where}`,
   (where) => `SELECT q.n FROM (SELECT k, count(*) AS n FROM big GROUP BY k) q JOIN dim ON q.k = dim.k WHERE ${where}`,
-  (where) => `SELECT q.id FROM (SELECT * FROM big ORDER BY id LIMIT 3) q JOIN dim ON q.k = dim.k WHERE ${where}`,
+  (where) => `SELECT q.id FROM (SELECT * FROM big ORDER BY id, k, v LIMIT 3) q JOIN dim ON q.k = dim.k WHERE ${where}`,
   (where) => `SELECT id FROM big WHERE k IN (SELECT k FROM dim WHERE ${where} UNION ALL SELECT z FROM more WHERE k = 1)`,
   (where) =>
     `SELECT big.id, r FROM big JOIN (SELECT k, row_number() OVER (ORDER BY id) AS r FROM dim) d USING (k) JOIN dim ON dim.k = d.k WHERE ${where}`,
