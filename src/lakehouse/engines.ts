@@ -17,6 +17,11 @@ import type { LakehouseOptions } from './options.js'
 const GIB = 2 ** 30
 const SMALL_BYTES = 8 * 2 ** 20
 const PLANNER_MEMORY_BYTES = GIB / 4
+/**
+ * What a join knows of its keys goes down to the scan of the other side, in this engine past a LIMIT too: of other rows than the
+ * query's, the first are taken then.
+ */
+const UNSOUND_OPTIMIZERS = 'join_filter_pushdown'
 
 /** Changed rows that were read once, for all who read them again. */
 export interface SharedRows {
@@ -83,6 +88,7 @@ export class Engines {
         ...spill('queries'),
         sandboxFolders: [spool.folder, ...(root === undefined ? [] : [root])],
         cachesFiles: root !== undefined,
+        disabledOptimizers: UNSOUND_OPTIMIZERS,
       }),
       Database.open({
         memoryLimitBytes: PLANNER_MEMORY_BYTES,
@@ -93,7 +99,7 @@ export class Engines {
     ])
     const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
     return new Engines({ work, small, queries, binder, spool, cache }, root, () =>
-      Database.open({ ...settings, ...spill('locations') }),
+      Database.open({ ...settings, ...spill('locations'), disabledOptimizers: UNSOUND_OPTIMIZERS }),
     )
   }
 
