@@ -229,7 +229,8 @@ class StreamWorker {
   private gather(fetched: FetchedRecords): FetchedRecords | undefined {
     const { partition, from, batches, high } = fetched
     const place = this.places.get(partition)
-    if (!place) return undefined
+    // Only what follows on what is gathered: after a commit that failed, it is read again from the table's place.
+    if (!place || this.at.get(partition) !== from) return undefined
     this.high.set(partition, high)
     const { rejectsVersion = -1 } = place
     // A batch was broken off here once, with its rejected lines kept.
