@@ -80,6 +80,7 @@ export function lakeThatAnswers(sql: Lakehouse['sql']): Lakehouse {
     maintain: () => idle,
     keepViewsFresh: () => idle,
     streamDefinitions: async () => [],
+    listen: () => () => undefined,
   } as Partial<Lakehouse> as Lakehouse
 }
 
