@@ -6,7 +6,7 @@ import { type CacheUse, RangeCache } from '../engine/range-cache.js'
 import { Spool } from '../engine/spool.js'
 import type { RowChanges } from '../ops/row-changes.js'
 import { PLANNER_DISABLED_OPTIMIZERS, Planner } from '../sql/planner.js'
-import type { ObjectStore } from '../storage/store.js'
+import type { ObjectStore, StorePlace } from '../storage/store.js'
 import { DeletionVectors } from '../table/deletion-vectors.js'
 import { FileSource } from '../table/file-source.js'
 import { Footers } from '../table/footers.js'
@@ -48,6 +48,8 @@ export class Engines {
   readonly commits = new CommitCache()
   /** Of views that are refreshed together. */
   readonly sharedChanges = new WeakMap<RowChanges, SharedRows>()
+  /** Of the lakehouse. */
+  private readonly uri: string
   /** The lakehouse's own folder, where it is on disk. */
   private readonly root: string | undefined
   private readonly cache: RangeCache
@@ -56,6 +58,7 @@ export class Engines {
 
   private constructor(
     parts: { work: Database; small: Database; queries: Database; binder: Database; spool: Spool; cache: RangeCache },
+    uri: string,
     root: string | undefined,
     outside: () => Promise<Database>,
   ) {
@@ -68,6 +71,7 @@ export class Engines {
     this.spool = parts.spool
     this.cache = parts.cache
     this.source = new FileSource(parts.cache, new DeletionVectors(parts.spool), new Footers(parts.work))
+    this.uri = uri
     this.root = root
     this.outside = outside
   }
@@ -98,7 +102,7 @@ export class Engines {
       }),
     ])
     const cache = new RangeCache({ folder: spool.folder, maxBytes: options.cacheBytesMax ?? 4 * GIB, database: work })
-    return new Engines({ work, small, queries, binder, spool, cache }, root, () =>
+    return new Engines({ work, small, queries, binder, spool, cache }, store.uri, root, () =>
       Database.open({ ...settings, ...spill('locations'), disabledOptimizers: UNSOUND_OPTIMIZERS }),
     )
   }
@@ -107,9 +111,11 @@ export class Engines {
     return this.cache.use
   }
 
-  /** Whether a file of this machine lies in the lakehouse: there, queries may read it. */
-  holds(path: string): boolean {
-    return this.root !== undefined && resolve(path).startsWith(`${this.root}${sep}`)
+  /** Whether a file lies in the lakehouse: there, queries may read it. */
+  holds({ store, path }: StorePlace): boolean {
+    const local = store.localPath(path)
+    if (local === undefined) return `${store.uri}/${path}`.startsWith(`${this.uri}/`)
+    return this.root !== undefined && resolve(local).startsWith(`${this.root}${sep}`)
   }
 
   /** Runs queries over tables outside the lakehouse, for callers who may reach them anyway. */

@@ -14,6 +14,7 @@ import {
   viewStatement,
 } from '../sql/planner.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { isOutside, placeOf } from '../table/file-place.js'
 import type { HeldFiles } from '../table/file-source.js'
 import { type ScanFile, type ScanShape, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
@@ -108,7 +109,9 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   const selections: FileSelection[] = []
   for (const table of planned.tables) selections.push(await select(tables.get(table.snapshot), table, request.signal))
   const plan = await withFigures(planned, selections, request.signal)
-  if (plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, snapshot, file)))) {
+  if (
+    plan.tables.some(({ snapshot }, at) => selections[at]?.files.some((file) => isElsewhere(engines, tables.get(snapshot), file)))
+  ) {
     if (!context.locations) throw filesOutside(plan.tables)
     outside = true
   }
@@ -191,8 +194,8 @@ function pinOnce(
 }
 
 /** A clone in the lakehouse may have files of a table beside it. */
-function isElsewhere(engines: Engines, snapshot: Snapshot, file: SnapshotFile): boolean {
-  return snapshot.isOutside(file) && !engines.holds(snapshot.localPath(file) ?? '')
+function isElsewhere(engines: Engines, table: DeltaTable | undefined, { file }: SnapshotFile): boolean {
+  return table !== undefined && isOutside(file) && !engines.holds(placeOf(table.deps.store, file))
 }
 
 function filesOutside(tables: readonly PlannedTable[]): DeltaError {

@@ -124,10 +124,13 @@ const DV_ID =
 /** The SQL twin of `canonicalFilePath`. */
 function canonicalSql(path: string, roots: readonly string[]): string {
   const plain = `regexp_replace(regexp_replace(url_decode(${path}), '^file:/*', '/'), '^s3[an]:', 's3:')`
-  return roots.reduce((sql, root) => {
+  const inside = roots.reduce((sql, root) => {
     const prefix = literal(`${root}/`)
     return `CASE WHEN starts_with(${sql}, ${prefix}) THEN substr(${sql}, ${[...root].length + 2}) ELSE ${sql} END`
   }, plain)
+  const isOdd = `(contains(${path}, './') OR contains(${path}, '//'))`
+  const isRelative = `NOT regexp_matches(${inside}, '^(/|[A-Za-z][A-Za-z0-9+.-]*:)')`
+  return `CASE WHEN ${isOdd} AND ${isRelative} THEN regexp_replace(${inside}, '(^|/)([.]?/)+', '\\1', 'g') ELSE ${inside} END`
 }
 
 /** Files of a checkpoint as a relation with just these columns; a column that a writer left out is NULL. */

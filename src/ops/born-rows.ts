@@ -44,13 +44,7 @@ export async function bornRows(
   const columns = [idField, versionField]
   const { files } = ids.length === 0 ? { files: [] } : await snapshot.files(`"defaultRowCommitVersion" >= ${from}`, { signal })
   const reading = { schema: { type: 'struct' as const, fields: columns }, partitionColumns: [], mapping: 'none' as const }
-  const held = await source.open(
-    store,
-    files,
-    { ...reading, localPath: (file) => snapshot.localPath(file) },
-    new Set(columns.map(({ name }) => name.toLowerCase())),
-    { signal },
-  )
+  const held = await source.open(store, files, reading, new Set(columns.map(({ name }) => name.toLowerCase())), { signal })
   const path = spool.file('parquet')
   const release = async () => {
     held.release()

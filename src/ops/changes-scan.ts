@@ -2,7 +2,7 @@ import { CHANGE_FIELDS, CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION } from '..
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { FileSource, HeldFiles } from '../table/file-source.js'
 import { type ScanFile, scanSql } from '../table/scan-sql.js'
-import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
+import type { Snapshot } from '../table/snapshot.js'
 import type { ChangedFile } from './changes.js'
 
 /** A query for changed rows, for as long as its files are held. */
@@ -27,8 +27,7 @@ export async function openChanges(
 ): Promise<HeldChanges> {
   const schema = { ...end.schema, fields: [...end.schema.fields, ...CHANGE_FIELDS] }
   const constants = [...end.partitionColumns, COMMIT_VERSION, COMMIT_TIMESTAMP]
-  const localPath = (file: SnapshotFile) => end.localPath(file)
-  const table = { schema, mapping: end.mapping, partitionColumns: constants, localPath }
+  const table = { schema, mapping: end.mapping, partitionColumns: constants }
   const wanted = columns && new Set([...columns, CHANGE_TYPE])
   const held = await source.open(store, files, table, wanted, options)
   const changed = files.map((file, at) => withConstants(file, held.files[at] as ScanFile))

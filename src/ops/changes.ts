@@ -7,6 +7,7 @@ import { tableProperties } from '../protocol/properties.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable, VersionSelector } from '../table/delta-table.js'
+import { headOf } from '../table/file-place.js'
 import type { SourceFile } from '../table/file-source.js'
 import { versionFrom } from '../table/history.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
@@ -149,7 +150,7 @@ function resolver(table: DeltaTable, end: Snapshot, options: StoreOptions) {
       commitTimeMs,
       path: action.path,
       partitionValues: action.partitionValues ?? (await partitionValuesOf(change.file, commitVersion - 1)),
-      sizeBytes: action.size ?? (await table.deps.store.head(change.file, options))?.sizeBytes ?? 0,
+      sizeBytes: action.size ?? (await headOf(table.deps.store, change.file, options))?.sizeBytes ?? 0,
       modifiedAtMs: commitTimeMs,
       rows: undefined,
       physicalRows: undefined,

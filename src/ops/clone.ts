@@ -1,5 +1,4 @@
 import { appendFile } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
 import { DeltaError } from '../base/errors.js'
 import { TableLog } from '../log/table-log.js'
 import type { AddFile, DeletionVectorDescriptor, DomainMetadata, Metadata } from '../protocol/actions.js'
@@ -7,12 +6,11 @@ import { deletionVectorPath, describeDeletionVector, locateDeletionVector } from
 import { canonicalFilePath, encodeFilePath, rootSpellings } from '../protocol/file-path.js'
 import { canonicalProperties, checkNewProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
-import { LocalStore } from '../storage/local.js'
 import type { ObjectStore } from '../storage/store.js'
 import { commitInfoOf } from '../table/commit-info.js'
 import { ROW_TRACKING_DOMAIN } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
-import { outsidePath } from '../table/outside-path.js'
+import { absolutePath, isOutside, placeOf } from '../table/file-place.js'
 import { readdedFile } from '../table/readded-file.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 
@@ -50,8 +48,8 @@ const NOT_CLONED: ReadonlySet<string> = new Set([
  * the source can take them away from it. A deep clone has copies.
  *
  * @returns `undefined` when there is a table already.
- * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a shallow clone where files of another table cannot be read: on other
- * stores than a disk. `DATA_FILE_MISSING` for a file that is not there to be copied.
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED` for a shallow clone whose store does not lead to the files of the source.
+ * `DATA_FILE_MISSING` for a file that is not there to be copied.
  */
 export async function cloneTable(
   target: DeltaTable,
@@ -61,22 +59,15 @@ export async function cloneTable(
 ): Promise<CloneResult | undefined> {
   const { signal } = request
   const { clock, random } = target.deps
-  if (!request.isDeep && source.deps.store.localPath('_') === undefined)
-    throw new DeltaError(
-      'FEATURE_UNSUPPORTED',
-      'a shallow clone refers to files on a disk only',
-      { source: source.uri },
-      { hint: 'make a DEEP CLONE' },
-    )
   const metadata = metadataOf(snapshot, random.uuid(), clock.now(), request.properties ?? {})
   const { request: asked } = splitRequest(request.properties ?? {})
   const protocol = protocolFor(snapshot.schema, metadata.configuration, asked, snapshot.protocol)
   const domains = await domainsOf(source, snapshot)
   const { files } = await snapshot.files('TRUE', { signal })
-  const copier = request.isDeep ? new Copier(target, source, snapshot) : undefined
+  const copier = request.isDeep ? new Copier(target, source) : undefined
   const adds: AddFile[] = []
   for (const file of files) {
-    adds.push(copier ? await copier.copy(file, signal) : referenceTo(source.deps.store, file))
+    adds.push(copier ? await copier.copy(file, signal) : referenceTo(target.deps.store, source.deps.store, file))
     request.onProgress?.(adds.length, files.length)
   }
   const bytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
@@ -122,40 +113,33 @@ async function domainsOf(source: DeltaTable, snapshot: Snapshot): Promise<readon
   }
 }
 
-function referenceTo(store: ObjectStore, file: SnapshotFile): AddFile {
-  return { ...readdedFile(file), path: absolute(store, file.file), deletionVector: absoluteVector(store, file.deletionVector) }
-}
-
-/** @param file canonical. */
-function absolute(store: ObjectStore, file: string): string {
-  const outside = outsidePath(store, file)
-  return outside === undefined ? `${store.uri}/${encodeFilePath(file)}` : `file://${encodeFilePath(outside)}`
+function referenceTo(target: ObjectStore, source: ObjectStore, file: SnapshotFile): AddFile {
+  const path = absolutePath(source, file.file)
+  placeOf(target, canonicalFilePath(path, rootSpellings(target.uri)))
+  return { ...readdedFile(file), path, deletionVector: absoluteVector(source, file.deletionVector) }
 }
 
 function absoluteVector(store: ObjectStore, vector: DeletionVectorDescriptor | undefined): DeletionVectorDescriptor | undefined {
   const place = vector ? locateDeletionVector(vector) : undefined
   if (!vector || place?.kind !== 'file') return vector
   const file = canonicalFilePath(place.path, rootSpellings(store.uri))
-  return { ...vector, storageType: 'p', pathOrInlineDv: absolute(store, file), offset: place.offset }
+  return { ...vector, storageType: 'p', pathOrInlineDv: absolutePath(store, file), offset: place.offset }
 }
 
 /** Copies files under the names that they have; those from outside of the source get new ones. */
 class Copier {
   private readonly target: DeltaTable
   private readonly source: DeltaTable
-  private readonly snapshot: Snapshot
   /** Vectors share files; by canonical path, the descriptor that the copy has. */
   private readonly vectors = new Map<string, Pick<DeletionVectorDescriptor, 'storageType' | 'pathOrInlineDv'>>()
 
-  constructor(target: DeltaTable, source: DeltaTable, snapshot: Snapshot) {
+  constructor(target: DeltaTable, source: DeltaTable) {
     this.target = target
     this.source = source
-    this.snapshot = snapshot
   }
 
   async copy(file: SnapshotFile, signal: AbortSignal | undefined): Promise<AddFile> {
-    const isOutside = this.snapshot.isOutside(file)
-    const to = isOutside ? `part-00000-${this.target.deps.random.uuid()}.c000.parquet` : file.file
+    const to = isOutside(file.file) ? `part-00000-${this.target.deps.random.uuid()}.c000.parquet` : file.file
     await this.copyBytes(file.file, to, signal)
     const deletionVector = file.deletionVector && (await this.copyVector(file.deletionVector, signal))
     return { ...readdedFile(file), path: encodeFilePath(to), deletionVector }
@@ -178,13 +162,12 @@ class Copier {
 
   private async copyBytes(from: string, to: string, signal: AbortSignal | undefined): Promise<void> {
     const { spool, store } = this.target.deps
-    const outside = outsidePath(this.source.deps.store, from)
-    const [reading, path] = outside ? [new LocalStore(dirname(outside)), basename(outside)] : [this.source.deps.store, from]
+    const place = placeOf(this.source.deps.store, from)
     const local = spool.file('copy')
     try {
       await spool.write(local, new Uint8Array())
       for (let start = 0; ; start += COPY_BYTES) {
-        const bytes = await reading.get(path, { signal, range: { start, endExclusive: start + COPY_BYTES } })
+        const bytes = await place.store.get(place.path, { signal, range: { start, endExclusive: start + COPY_BYTES } })
         if (!bytes) throw new DeltaError('DATA_FILE_MISSING', 'a file of the source is gone', { file: from })
         await appendFile(local, bytes)
         if (bytes.length < COPY_BYTES) break

@@ -53,8 +53,7 @@ export async function convert(table: DeltaTable, source: FileSource, request: Co
     { signal },
   )
   const files = objects.map(({ path, sizeBytes }) => ({ ...BARE, file: path, sizeBytes }))
-  const localPath = ({ file }: { readonly file: string }) => store.localPath(file)
-  const unread = { schema: { type: 'struct', fields: [] }, mapping: 'none', partitionColumns: [], localPath } as const
+  const unread = { schema: { type: 'struct', fields: [] }, mapping: 'none', partitionColumns: [] } as const
   const held = await source.open(store, files, unread, new Set(), { signal })
   try {
     const locals = held.files.map(({ localFile }) => localFile)

@@ -9,6 +9,7 @@ import { LOG_FOLDER, logFilePath } from '../protocol/log-path.js'
 import type { StoreOptions } from '../storage/store.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { headOf } from '../table/file-place.js'
 import type { FileSource } from '../table/file-source.js'
 import { Snapshot, type SnapshotFile } from '../table/snapshot.js'
 import { tombstoneOf } from '../table/tombstone.js'
@@ -70,7 +71,7 @@ export async function fsck(table: DeltaTable, source: FileSource, request: FsckR
     for (let start = 0; start < files.length; start += GROUP_FILES) {
       signal?.throwIfAborted()
       const group = files.slice(start, start + GROUP_FILES)
-      const found = await Promise.all(group.map((file) => presence(table, snapshot, file, { signal })))
+      const found = await Promise.all(group.map((file) => presence(table, file, { signal })))
       const there = group.filter((_, at) => found[at]?.check !== 'missing')
       missing.push(...group.filter((file) => !there.includes(file)))
       const wrong = found.flatMap((problem) => problem ?? [])
@@ -180,23 +181,11 @@ async function textProblems(
   return table.deps.database.rows<FsckProblem>(`${queries.join(' UNION ALL ')} LIMIT ${PROBLEMS_TOLD}`, { signal })
 }
 
-async function presence(
-  table: DeltaTable,
-  snapshot: Snapshot,
-  file: SnapshotFile,
-  options: StoreOptions,
-): Promise<FsckProblem | undefined> {
-  const sizeBytes = await sizeOf(table, snapshot, file, options)
+async function presence(table: DeltaTable, file: SnapshotFile, options: StoreOptions): Promise<FsckProblem | undefined> {
+  const sizeBytes = (await headOf(table.deps.store, file.file, options))?.sizeBytes
   if (sizeBytes === undefined) return { check: 'missing', file: file.file, detail: 'the file is not there' }
   if (sizeBytes === file.sizeBytes) return undefined
   return { check: 'size', file: file.file, detail: `it has ${sizeBytes} bytes, and ${file.sizeBytes} by the log` }
-}
-
-async function sizeOf(table: DeltaTable, snapshot: Snapshot, file: SnapshotFile, options: StoreOptions) {
-  if (!snapshot.isOutside(file)) return (await table.deps.store.head(file.file, options))?.sizeBytes
-  const path = globLiteral(snapshot.localPath(file) ?? '')
-  const [found] = await table.deps.database.rows<{ size: bigint }>(`SELECT size FROM read_blob(${path})`, options).catch(() => [])
-  return found && Number(found.size)
 }
 
 interface Checked {

@@ -8,6 +8,7 @@ import { supportedFeatures } from '../protocol/table-features.js'
 import type { StoreOptions } from '../storage/store.js'
 import { conflictError } from '../table/conflict.js'
 import type { DeltaTable, VersionSelector } from '../table/delta-table.js'
+import { headOf } from '../table/file-place.js'
 import { readdedFile } from '../table/readded-file.js'
 import type { Snapshot, SnapshotFile } from '../table/snapshot.js'
 import { tombstoneOf } from '../table/tombstone.js'
@@ -99,7 +100,7 @@ async function checkThere(
   files: readonly SnapshotFile[],
   options: StoreOptions,
 ): Promise<void> {
-  const paths = new Set(files.filter((file) => !then.isOutside(file)).map(({ file }) => file))
+  const paths = new Set(files.map(({ file }) => file))
   for (const { deletionVector } of files) {
     const location = deletionVector && locateDeletionVector(deletionVector)
     if (location?.kind === 'file' && deletionVector?.storageType === 'u') paths.add(location.path)
@@ -107,7 +108,7 @@ async function checkThere(
   const all = [...paths]
   for (let at = 0; at < all.length; at += CHECKS_AT_ONCE) {
     const some = all.slice(at, at + CHECKS_AT_ONCE)
-    const found = await Promise.all(some.map((path) => table.deps.store.head(path, options)))
+    const found = await Promise.all(some.map((path) => headOf(table.deps.store, path, options)))
     const missing = some.find((_, index) => found[index] === undefined)
     if (missing !== undefined)
       throw new DeltaError(

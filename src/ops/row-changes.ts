@@ -5,6 +5,7 @@ import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
 import { parseSchema } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeltaTable } from '../table/delta-table.js'
+import { headOf } from '../table/file-place.js'
 import type { FileSource, HeldFiles } from '../table/file-source.js'
 import { type ScanFile, scanSql } from '../table/scan-sql.js'
 import type { FileSelection, Snapshot, SnapshotFile } from '../table/snapshot.js'
@@ -73,7 +74,7 @@ export async function rowChanges(
     return { files: all, bytes: all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) }
   }
   const [plus, minus] = [await changes(net.plus), await changes(net.minus)]
-  return (await areThere(table, [...plus.files, ...minus.files], commits, end, options)) ? { plus, minus } : undefined
+  return (await areThere(table, [...plus.files, ...minus.files], commits, options)) ? { plus, minus } : undefined
 }
 
 /** Which of the files a condition over the files relation may want; files without statistics stay. */
@@ -148,7 +149,7 @@ async function changeOf(
     file,
     path: action.path,
     partitionValues: action.partitionValues ?? partitions.get(file) ?? {},
-    sizeBytes: action.size ?? (await store.head(file, options))?.sizeBytes ?? 0,
+    sizeBytes: action.size ?? (await headOf(store, file, options))?.sizeBytes ?? 0,
     modifiedAtMs: add?.modificationTime ?? 0,
     deletionVector,
     onlyVector,
@@ -168,7 +169,6 @@ async function areThere(
   { uri, deps: { store } }: DeltaTable,
   files: readonly RowChange[],
   commits: readonly Commit[],
-  end: Snapshot,
   options: StoreOptions,
 ): Promise<boolean> {
   const live = new Set<string>()
@@ -177,8 +177,8 @@ async function areThere(
     for (const { path } of removes) live.delete(canonicalFilePath(path, roots))
     for (const { path } of adds) live.add(canonicalFilePath(path, roots))
   }
-  const unsure = files.filter((one) => !live.has(one.file) && !end.isOutside(one))
-  const found = await Promise.all(unsure.map(({ file }) => store.head(file, options)))
+  const unsure = files.filter((one) => !live.has(one.file))
+  const found = await Promise.all(unsure.map(({ file }) => headOf(store, file, options)))
   return found.every((one) => one !== undefined)
 }
 

@@ -2,6 +2,7 @@ import { DeltaError } from '../base/errors.js'
 import { globLiteral } from '../engine/sql-text.js'
 import type { AddFile, RemoveFile } from '../protocol/actions.js'
 import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
+import { headOf } from '../table/file-place.js'
 import type { SourceFile } from '../table/file-source.js'
 import { scanSql } from '../table/scan-sql.js'
 import type { SnapshotFile } from '../table/snapshot.js'
@@ -47,10 +48,10 @@ export async function missingFile(
   files: readonly SourceFile[],
 ): Promise<string | undefined> {
   const live = new Set((await snapshot.files('TRUE', { signal })).files.map(({ file }) => file))
-  const unsure = files.filter((one) => !live.has(one.file) && !snapshot.isOutside(one))
+  const unsure = files.filter((one) => !live.has(one.file))
   for (let at = 0; at < unsure.length; at += CHECKS_AT_ONCE) {
     const some = unsure.slice(at, at + CHECKS_AT_ONCE)
-    const found = await Promise.all(some.map(({ file }) => table.deps.store.head(file, { signal })))
+    const found = await Promise.all(some.map(({ file }) => headOf(table.deps.store, file, { signal })))
     const missing = some.find((_, index) => found[index] === undefined)
     if (missing) return missing.file
   }

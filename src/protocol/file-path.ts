@@ -56,10 +56,15 @@ function encodeSegment(segment: string): string {
  */
 export function canonicalFilePath(path: string, roots: readonly string[]): string {
   const decoded = path.includes('%') ? decodeFilePath(path) : path
-  if (!isAbsoluteFilePath(decoded)) return decoded
+  if (!isAbsoluteFilePath(decoded)) return withoutDots(decoded)
   const plain = decoded.replace(/^file:\/*/, '/').replace(/^s3[an]:/, 's3:')
-  for (const root of roots) if (plain.startsWith(`${root}/`)) return plain.slice(root.length + 1)
+  for (const root of roots) if (plain.startsWith(`${root}/`)) return withoutDots(plain.slice(root.length + 1))
   return plain
+}
+
+/** Without segments that go nowhere: `./a//b` is `a/b`. */
+function withoutDots(path: string): string {
+  return path.includes('./') || path.includes('//') ? path.replace(/(^|\/)(?:\.?\/)+/g, '$1') : path
 }
 
 /** The spellings of a table's location that `canonicalFilePath` compares with. */

@@ -8,7 +8,16 @@ import { diskError, errnoOf, isAbsent, localFileSize } from './disk-errors.js'
 import { Folders, sync, syncFolder, writeDurably } from './durable.js'
 import { foldersIn, TEMPORARY, walk } from './folder-walk.js'
 import { checkPath, checkPrefix, joinPath } from './path.js'
-import type { ByteRange, CreateOptions, ListOptions, ObjectInfo, ObjectStore, PutOptions, StoreOptions } from './store.js'
+import type {
+  ByteRange,
+  CreateOptions,
+  Elsewhere,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  StoreOptions,
+} from './store.js'
 
 /** What `link` answers on file systems that have no hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'])
@@ -26,13 +35,21 @@ const IN_USE = new Set(['ENOTEMPTY', 'EEXIST', 'EBUSY'])
  */
 export class LocalStore implements ObjectStore {
   readonly uri: string
+  readonly elsewhere: Elsewhere | undefined
   readonly #folders: Folders
   readonly #random: Random
   readonly #root: string
+  readonly #isChild: boolean
 
   /** The folder need not be there: the first write makes it. */
-  constructor(root: string, options: { readonly random?: Random | undefined } = {}, parent?: LocalStore) {
+  constructor(
+    root: string,
+    options: { readonly random?: Random | undefined; readonly elsewhere?: Elsewhere | undefined } = {},
+    parent?: LocalStore,
+  ) {
     this.#root = resolve(root)
+    this.#isChild = parent !== undefined
+    this.elsewhere = parent ? parent.elsewhere : options.elsewhere
     this.#random = parent ? parent.#random : (options.random ?? systemRandom)
     this.#folders = parent ? parent.#folders : new Folders()
     this.uri = pathToFileURL(this.#root).href.replace(/(?<=[^/])\/$/, '')
@@ -192,7 +209,9 @@ export class LocalStore implements ObjectStore {
     options.signal?.throwIfAborted()
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    if (!this.#isChild) await this.elsewhere?.close()
+  }
 
   async #run<T>(path: string, options: StoreOptions, work: (file: string) => Promise<T>): Promise<T> {
     const file = this.localPath(path)

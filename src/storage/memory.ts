@@ -4,7 +4,7 @@ import { clampRange } from './byte-range.js'
 import { diskError, localFileSize } from './disk-errors.js'
 import { checkTag } from './object-tag.js'
 import { checkPath, checkPrefix, compareBytes, isPath, joinPath } from './path.js'
-import type { CreateOptions, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { CreateOptions, Elsewhere, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 interface Stored {
   readonly bytes: Uint8Array
@@ -18,17 +18,23 @@ let written = 0
 /** The port in its simplest form: a map. Bytes are copied in and out, so nobody's later write changes an object. */
 export class MemoryStore implements ObjectStore {
   readonly uri: string
+  readonly elsewhere: Elsewhere | undefined
   readonly #clock: Clock
   readonly #objects: Map<string, Stored>
   readonly #prefix: string
 
   constructor(
-    options: { readonly name?: string | undefined; readonly clock?: Clock | undefined } = {},
+    options: {
+      readonly name?: string | undefined
+      readonly clock?: Clock | undefined
+      readonly elsewhere?: Elsewhere | undefined
+    } = {},
     parent?: MemoryStore,
     prefix = '',
   ) {
     // Caches go by the URI: no two stores may share one.
     this.uri = parent ? joinPath(parent.uri, prefix) : `memory:${options.name ?? `unnamed-${++unnamed}`}`
+    this.elsewhere = parent ? parent.elsewhere : options.elsewhere
     this.#clock = parent ? parent.#clock : (options.clock ?? systemClock)
     this.#objects = parent ? parent.#objects : new Map()
     this.#prefix = parent ? joinPath(parent.#prefix, prefix) : ''

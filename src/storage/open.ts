@@ -2,11 +2,12 @@ import { fileURLToPath } from 'node:url'
 import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
+import { OtherStores } from './elsewhere.js'
 import { LocalStore } from './local.js'
 import { MemoryStore } from './memory.js'
 import { S3Store } from './s3.js'
 import type { S3Settings } from './s3-client.js'
-import type { ObjectStore } from './store.js'
+import type { Elsewhere, ObjectStore } from './store.js'
 
 export type { S3Settings } from './s3-client.js'
 
@@ -14,6 +15,10 @@ export interface OpenStoreOptions {
   readonly s3?: S3Settings | undefined
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
+}
+
+interface Reaching extends OpenStoreOptions {
+  readonly elsewhere: Elsewhere
 }
 
 /** The stores in memory of this process; one name is one store for as long as the process lives. */
@@ -27,17 +32,18 @@ const memories = new Map<string, MemoryStore>()
  * @throws {DeltaError} `ARGUMENT_INVALID` for another scheme, or a URI that names no bucket or store
  */
 export function openStore(uriOrPath: string, options: OpenStoreOptions = {}): ObjectStore {
+  const reaching = { ...options, elsewhere: new OtherStores((uri) => openStore(uri, options)) }
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]+):/.exec(uriOrPath)?.[1]?.toLowerCase()
   switch (scheme) {
     case 's3':
     case 's3a':
-      return openS3(uriOrPath, options)
+      return openS3(uriOrPath, reaching)
     case 'file':
-      return new LocalStore(folderOf(uriOrPath), options)
+      return new LocalStore(folderOf(uriOrPath), reaching)
     case 'memory':
-      return openMemory(uriOrPath, options)
+      return openMemory(uriOrPath, reaching)
     case undefined:
-      return new LocalStore(notEmpty(uriOrPath), options)
+      return new LocalStore(notEmpty(uriOrPath), reaching)
     default:
       throw invalid(uriOrPath, {
         hint: 'stores are s3://bucket/prefix, file:///folder, memory:name, or a path',
@@ -46,16 +52,16 @@ export function openStore(uriOrPath: string, options: OpenStoreOptions = {}): Ob
   }
 }
 
-function openS3(uri: string, options: OpenStoreOptions): S3Store {
+function openS3(uri: string, options: Reaching): S3Store {
   const [, bucket, prefix = ''] = /^s3a?:\/\/([^/]+)(?:\/(.*?))?\/*$/is.exec(uri) ?? []
   if (bucket === undefined) throw invalid(uri, { hint: 'write s3://bucket/prefix' })
   return new S3Store({ ...options.s3, bucket, prefix }, options)
 }
 
-function openMemory(uri: string, options: OpenStoreOptions): MemoryStore {
+function openMemory(uri: string, options: Reaching): MemoryStore {
   const [, name, prefix = ''] = /^memory:(?:\/\/)?([^/]+)(?:\/(.*?))?\/*$/is.exec(uri) ?? []
   if (name === undefined) throw invalid(uri, { hint: 'write memory:name' })
-  const store = memories.get(name) ?? new MemoryStore({ name, clock: options.clock })
+  const store = memories.get(name) ?? new MemoryStore({ name, clock: options.clock, elsewhere: options.elsewhere })
   memories.set(name, store)
   return prefix === '' ? store : store.child(prefix)
 }

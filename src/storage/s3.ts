@@ -14,7 +14,7 @@ import { isNoSuchKey, reasonOf, s3Error, statusOf } from './s3-errors.js'
 import { type Lister, listFolderNames, listObjects } from './s3-list.js'
 import { rangeHeader, readBody } from './s3-read.js'
 import { S3Session } from './s3-session.js'
-import type { CreateOptions, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
+import type { CreateOptions, Elsewhere, GetOptions, ListOptions, ObjectInfo, ObjectStore, StoreOptions } from './store.js'
 
 export interface S3Location {
   readonly bucket: string
@@ -36,13 +36,18 @@ const DELETE_MAX = 1_000
 export class S3Store implements ObjectStore {
   readonly uri: string
   readonly meter: StoreMeter
+  readonly elsewhere: Elsewhere | undefined
   readonly #session: S3Session
   readonly #prefix: string
   readonly #root: S3Store
 
   constructor(
     options: S3Location & S3Settings,
-    components: { readonly clock?: Clock | undefined; readonly random?: Random | undefined } = {},
+    components: {
+      readonly clock?: Clock | undefined
+      readonly random?: Random | undefined
+      readonly elsewhere?: Elsewhere | undefined
+    } = {},
     parent?: S3Store,
   ) {
     this.#prefix = checkPrefix(options.prefix ?? '')
@@ -50,6 +55,7 @@ export class S3Store implements ObjectStore {
     const { clock = systemClock, random = systemRandom } = components
     this.#session = parent ? parent.#session : new S3Session(options.bucket, this.uri, options, clock, random)
     this.#root = parent ? parent.#root : this
+    this.elsewhere = parent ? parent.elsewhere : components.elsewhere
     this.meter = new StoreMeter(parent ? parent.meter : PROCESS)
   }
 
@@ -183,7 +189,8 @@ export class S3Store implements ObjectStore {
 
   /** Ends the connections of the store and its children; a child's own close leaves them open. */
   async close(): Promise<void> {
-    if (this.#root === this) await this.#session.close()
+    if (this.#root !== this) return
+    await Promise.all([this.#session.close(), this.elsewhere?.close()])
   }
 
   async #upload(

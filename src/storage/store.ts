@@ -58,6 +58,19 @@ export interface CreateOptions extends PutOptions {
   readonly durable?: boolean | undefined
 }
 
+/** An object of a store. */
+export interface StorePlace {
+  readonly store: ObjectStore
+  readonly path: string
+}
+
+/** What the settings of a store lead to beside its own folder. */
+export interface Elsewhere {
+  /** Where a URI leads, which is not percent-encoded; `undefined` for one that names no object of a store. */
+  place(uri: string): StorePlace | undefined
+  close(): Promise<void>
+}
+
 /**
  * The port to where tables live. Everything above it is the same on disk, on S3 and in memory.
  *
@@ -76,6 +89,9 @@ export interface ObjectStore {
 
   /** Counts requests, where objects are asked for over a network; of a child, its own. */
   readonly meter?: StoreMeter | undefined
+
+  /** Other places that the same settings lead to; absent where they lead to none. */
+  readonly elsewhere?: Elsewhere | undefined
 
   /**
    * The object's bytes, or `undefined` when it is not there. With a range, the bytes of that range that exist

@@ -1,4 +1,3 @@
-import { basename, dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { DeltaError } from '../base/errors.js'
 import { Gate } from '../engine/range-cache-gate.js'
@@ -9,9 +8,8 @@ import { type DeletionVectorDescriptor, deletionVectorId } from '../protocol/act
 import { damaged, FRAME_BYTES, locateDeletionVector, unframe, VECTOR_FILE_VERSION } from '../protocol/deletion-vector.js'
 import { canonicalFilePath, rootSpellings } from '../protocol/file-path.js'
 import { RowBitmap } from '../protocol/row-bitmap.js'
-import { LocalStore } from '../storage/local.js'
 import type { ByteRange, ObjectStore, StoreOptions } from '../storage/store.js'
-import { outsidePath } from './outside-path.js'
+import { isOutside, placeOf } from './file-place.js'
 
 /** The deleted rows of a data file, for as long as they are held. */
 export interface HeldRows {
@@ -211,10 +209,10 @@ async function readRanges(store: ObjectStore, path: string, ranges: readonly Byt
 }
 
 async function readRange(store: ObjectStore, path: string, range: ByteRange): Promise<Uint8Array | undefined> {
-  const outside = outsidePath(store, path)
-  return outside === undefined ? store.get(path, { range }) : new LocalStore(dirname(outside)).get(basename(outside), { range })
+  const place = placeOf(store, path)
+  return await place.store.get(place.path, { range })
 }
 
 function nameOf(store: ObjectStore, path: string): string {
-  return path.startsWith('/') ? path : `${store.uri}/${path}`
+  return isOutside(path) ? path : `${store.uri}/${path}`
 }

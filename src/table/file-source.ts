@@ -4,6 +4,7 @@ import { physicalColumns } from '../protocol/column-mapping.js'
 import type { StructField } from '../protocol/schema.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import type { DeletionVectors } from './deletion-vectors.js'
+import { placeOf } from './file-place.js'
 import type { FooterFacts, Footers } from './footers.js'
 import type { ScanFile } from './scan-sql.js'
 import type { Snapshot, SnapshotFile } from './snapshot.js'
@@ -20,7 +21,7 @@ export type SourceFile = Pick<
 }
 
 /** What reading asks of the version of a table. */
-export interface SourceTable extends Pick<Snapshot, 'schema' | 'mapping' | 'localPath'> {
+export interface SourceTable extends Pick<Snapshot, 'schema' | 'mapping'> {
   /** Columns that files need not have: constants of each. */
   readonly partitionColumns: readonly string[]
 }
@@ -69,9 +70,10 @@ export class FileSource {
     const [deleted, ...held] = await Promise.allSettled([
       opening,
       ...files.map(async (file): Promise<string> => {
-        const local = snapshot.localPath(file)
+        const place = placeOf(store, file.file)
+        const local = place.store.localPath(place.path)
         if (local) return local
-        const cached = await this.cache.open(store, file.file, file.sizeBytes, wanted, options)
+        const cached = await this.cache.open(place.store, place.path, file.sizeBytes, wanted, options)
         releases.push(() => cached.release())
         if (cached.isHit) fromCache++
         return cached.path

@@ -6,7 +6,6 @@ import { type MappingMode, mappingMode } from '../protocol/column-mapping.js'
 import { type TableProperties, tableProperties } from '../protocol/properties.js'
 import { parseSchema, type StructType } from '../protocol/schema.js'
 import { enoughFiles, type RowsWanted } from './enough-files.js'
-import { outsidePath } from './outside-path.js'
 
 /** A live data file of a snapshot. */
 export interface SnapshotFile {
@@ -184,16 +183,6 @@ export class Snapshot {
       rows: Number(found?.known ?? 0) === files ? Number(found?.rows ?? 0) : undefined,
       kept: (found?.kept ?? []).map(Number),
     }
-  }
-
-  /** Whether a data file lies outside of the table's own folder, as those of a clone do. */
-  isOutside(file: Pick<SnapshotFile, 'file'>): boolean {
-    return outsidePath(this.deps.store, file.file) !== undefined
-  }
-
-  /** Where a data file is on this machine; `undefined` when the store is not a disk. */
-  localPath(file: Pick<SnapshotFile, 'file'>): string | undefined {
-    return outsidePath(this.deps.store, file.file) ?? this.deps.store.localPath(file.file)
   }
 }
 

@@ -13,8 +13,13 @@ import { S3_REASON, type S3TestServer, s3Servers } from '../support/s3-servers.j
 const judge = s3Servers.find(({ name, safe }) => safe && name.startsWith('versitygw')) ?? s3Servers.find(({ safe }) => safe)
 const prefix = `test/${randomUUID()}`
 
-const openOn = async ({ endpoint, bucket, region, accessKeyId, secretAccessKey }: S3TestServer): Promise<Lakehouse> =>
-  await openLakehouse(`s3://${bucket}/${prefix}`, { s3: { endpoint, region, credentials: { accessKeyId, secretAccessKey } } })
+const settingsOf = ({ endpoint, region, accessKeyId, secretAccessKey }: S3TestServer) => ({
+  endpoint,
+  region,
+  credentials: { accessKeyId, secretAccessKey },
+})
+const openOn = async (server: S3TestServer): Promise<Lakehouse> =>
+  await openLakehouse(`s3://${server.bucket}/${prefix}`, { s3: settingsOf(server) })
 
 const QUERY = 'SELECT sum(a) AS a, sum(d) AS d FROM t'
 const ask = async (lake: Lakehouse, query = QUERY) => await (await lake.sql(query)).rows()
@@ -84,6 +89,30 @@ describeWhen(judge !== undefined, S3_REASON, 'queries over object storage', () =
     await ask(lake, 'SELECT sum(b) FROM small')
     expect(lake.storageUse.cache.requests).toBe(1)
     await lake.close()
+  })
+
+  it.each([
+    ['object storage', async () => await openOn(server)],
+    ['a disk', async () => await openLakehouse(join(folder, 'clones'), { s3: settingsOf(server) })],
+  ])('read a shallow clone on %s, and write to it', async (place, open) => {
+    const [name, clone] = place === 'a disk' ? ['s1', 'c1'] : ['s2', 'c2']
+    const source = await openOn(server)
+    await source.sql(`CREATE TABLE ${name} (a BIGINT) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')`)
+    await source.sql(`INSERT INTO ${name} SELECT range FROM range(10)`)
+    await source.sql(`DELETE FROM ${name} WHERE a < 2`)
+    const lake = await open()
+    await lake.sql(`CREATE TABLE ${clone} SHALLOW CLONE delta.\`s3://${server.bucket}/${prefix}/${name}\``)
+    expect(await ask(lake, `SELECT sum(a)::INT AS a FROM ${clone}`)).toEqual([{ a: 44 }])
+    await lake.sql(`DELETE FROM ${clone} WHERE a = 9`)
+    await lake.table(clone).vacuum({ retentionMs: 0, force: true })
+    expect(await ask(lake, `SELECT sum(a)::INT AS a FROM ${clone}`)).toEqual([{ a: 35 }])
+    await lake.sql(`OPTIMIZE ${clone}`)
+    await lake.sql(`REORG TABLE ${clone} APPLY (PURGE)`)
+    await lake.table(clone).vacuum({ retentionMs: 0, force: true })
+    expect(await ask(lake, `SELECT sum(a)::INT AS a FROM ${clone}`)).toEqual([{ a: 35 }])
+    expect(await ask(source, `SELECT sum(a)::INT AS a FROM ${name}`)).toEqual([{ a: 44 }])
+    await lake.close()
+    await source.close()
   })
 })
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { LocalStore } from '../../src/storage/local.js'
 import { MemoryStore } from '../../src/storage/memory.js'
+import { openStore } from '../../src/storage/open.js'
 import type { ObjectStore } from '../../src/storage/store.js'
 import { openLake, rowsOf } from '../support/world.js'
 
@@ -29,8 +30,11 @@ const ids = async (lake: Awaited<ReturnType<typeof made>>, from: string) =>
   (await rowsOf(lake, `SELECT id FROM ${from} ORDER BY id`)).map(({ id }) => id)
 
 describe('a shallow clone', () => {
-  it('has the rows of its source, and whatever is written to it leaves the source as it was', async () => {
-    const store = new LocalStore(join(folder, 'shallow'))
+  it.each([
+    ['disk', () => new LocalStore(join(folder, 'shallow'))],
+    ['objects', () => openStore('memory:shallow/a lake%')],
+  ])('on %s has the rows of its source, and whatever is written to it leaves the source as it was', async (_, open) => {
+    const store = open()
     await using lake = await made(store)
     expect(await rowsOf(lake, "CREATE TABLE c SHALLOW CLONE s TBLPROPERTIES ('delta.checkpointInterval' = '20')")).toMatchObject([
       { num_copied_files: 0, source_num_of_files: 2 },
@@ -56,6 +60,23 @@ describe('a shallow clone', () => {
     await lake.sql('CREATE TABLE copy DEEP CLONE cc')
     await lake.dropTable('s')
     expect(await ids(lake, 'copy')).toEqual([2, 3])
+  })
+
+  it('may be in another store than its source, and then stands for what is there', async () => {
+    const [near, far] = [openStore('memory:clone-near/lake'), openStore('memory:clone-far/lake')]
+    await using source = await made(far)
+    await using lake = await openLake(near, { locations: true })
+    await lake.sql(`CREATE TABLE c SHALLOW CLONE delta.\`${far.uri}/s\``)
+    expect(await ids(lake, 'c')).toEqual([2, 3])
+    await lake.sql('UPDATE c SET id = id + 10 WHERE id = 3')
+    await lake.sql('RESTORE TABLE c TO VERSION AS OF 0')
+    expect(await ids(lake, 'c')).toEqual([2, 3])
+    expect(await lake.table('c').fsck()).toMatchObject({ problems: [] })
+    await using walled = await openLake(near)
+    await expect(walled.sql('SELECT * FROM c')).rejects.toMatchObject({ code: 'SQL_FORBIDDEN' })
+    await source.sql('DELETE FROM s')
+    await source.table('s').vacuum({ retentionMs: 0, force: true })
+    expect(await lake.table('c').fsck()).toMatchObject({ problems: [{ check: 'missing' }, { check: 'missing' }] })
   })
 
   it('is refused where files of another table cannot be read', async () => {

@@ -97,7 +97,10 @@ describe('canonical paths', () => {
         's3n://bucket/t/p%3D1/a%20b.parquet',
       ],
     ],
-    ['file:///tmp/caf%C3%A9', ['p=1/a%20b.parquet', '/tmp/café/p=1/a b.parquet', 'file:///tmp/caf%C3%A9/p=1/a%20b.parquet']],
+    [
+      'file:///tmp/caf%C3%A9',
+      ['p=1/a%20b.parquet', '/tmp/café/p=1/a b.parquet', 'file:///tmp/caf%C3%A9/p=1/a%20b.parquet', './p=1/.//a%20b.parquet'],
+    ],
   ])('under %s all spellings of one file are one', (root, spellings) => {
     const roots = rootSpellings(root)
     expect(new Set(spellings.map((spelling) => canonicalFilePath(spelling, roots)))).toEqual(new Set(['p=1/a b.parquet']))
