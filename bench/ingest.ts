@@ -5,10 +5,9 @@ import { generatePageViews } from '../data/page-views.js'
 import { startServer } from '../server/server.js'
 import { openLakehouse } from '../src/index.js'
 import type { BenchContext } from './context.js'
-import { Producer } from './producer.js'
+import { PRODUCERS, postAll, VIEW_COLUMNS } from './producer.js'
 import { inTurn, report, seconds } from './report.js'
 
-const PRODUCERS = 16
 const POST_ROWS = 1000
 
 /** HTTP NDJSON to durable commits on disk, many producers, against DuckDB's own NDJSON to Parquet of the same bytes. */
@@ -24,15 +23,8 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
 
   const ours = async () => {
     const name = `views_${round++}`
-    await lake.createTable(name, { columns: COLUMNS })
-    const url = new URL(`${server.url}/v1/tables/${name}/rows`)
-    const producers = await Promise.all(Array.from({ length: PRODUCERS }, () => Producer.connect(url)))
-    let next = 0
-    const produce = async (producer: Producer) => {
-      while (next < posts.length) await producer.post(posts[next++] as Uint8Array)
-    }
-    const took = await seconds(() => Promise.all(producers.map(produce)))
-    for (const producer of producers) producer.close()
+    await lake.createTable(name, { columns: VIEW_COLUMNS })
+    const took = await postAll(new URL(`${server.url}/v1/tables/${name}/rows`), posts)
     const detail = await lake.table(name).detail()
     if (detail.rows !== rows) throw new Error(`${detail.rows} rows of ${rows} are there`)
     return rows / took
@@ -58,13 +50,5 @@ export async function benchIngest({ folder, rows, rounds }: BenchContext): Promi
   })
 }
 
-const COLUMNS = [
-  { name: 'viewed_at', type: 'TIMESTAMP' },
-  { name: 'url', type: 'STRING' },
-  { name: 'user_id', type: 'BIGINT' },
-  { name: 'status', type: 'INT' },
-  { name: 'bytes', type: 'BIGINT' },
-  { name: 'referrer', type: 'STRING' },
-]
 const TYPES =
   "{viewed_at: 'TIMESTAMPTZ', url: 'VARCHAR', user_id: 'BIGINT', status: 'INTEGER', bytes: 'BIGINT', referrer: 'VARCHAR'}"

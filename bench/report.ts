@@ -10,18 +10,19 @@ export interface Figure {
 /** Two ways to do the same work, measured in turn in one process. */
 export interface Comparison {
   readonly title: string
-  /** More is better. */
+  /** More is better, unless `isLessBetter`. */
   readonly unit: string
+  readonly isLessBetter?: boolean
   readonly ours: Figure
   /** Absent when the peer is not there; `why` says so. */
   readonly peer: Figure | { readonly name: string; readonly why: string }
-  /** What ours divided by the peer's should reach. */
+  /** What ours divided by the peer's should reach, or stay within. */
   readonly aim: number
 }
 
 /** Prints a comparison: medians, spread, and the ratio. */
 export function report(comparison: Comparison): void {
-  const { title, unit, ours, peer, aim } = comparison
+  const { title, unit, ours, peer, aim, isLessBetter = false } = comparison
   console.log(`\n${title}`)
   console.log(`  ${line(ours, unit)}`)
   if (!('runs' in peer)) {
@@ -30,7 +31,10 @@ export function report(comparison: Comparison): void {
   }
   console.log(`  ${line(peer, unit)}`)
   const ratio = median(ours.runs) / median(peer.runs)
-  console.log(`  ratio ${ratio.toFixed(2)}x, aim ${aim}x: ${ratio >= aim ? 'reached' : 'not reached'}`)
+  const isReached = isLessBetter ? ratio <= aim : ratio >= aim
+  console.log(
+    `  ratio ${ratio.toFixed(2)}x, aim ${isLessBetter ? 'at most ' : ''}${aim}x: ${isReached ? 'reached' : 'not reached'}`,
+  )
 }
 
 /** Says on what all of it ran. */

@@ -23,6 +23,8 @@ export class MariaDb implements Contestant {
   readonly title = 'MariaDB counters'
   readonly processes = ['mariadbd']
   readonly file = 'mariadb.ts'
+  /** How others reach the database, once it is open. */
+  login = {}
   private folder = ''
   private server: Service | undefined
   private pool: Pool | undefined
@@ -44,6 +46,7 @@ export class MariaDb implements Contestant {
     const made = spawnSync('mariadb-install-db', [...common, '--auth-root-authentication-method=normal', '--skip-test-db'])
     if (made.status !== 0) throw new Error(`mariadb-install-db: ${made.stderr}`)
     const login = { host: '127.0.0.1', port, user: 'root' }
+    this.login = { ...login, database: 'study' }
     const here = [
       `--socket=${join(folder, 'm.sock')}`,
       `--pid-file=${join(folder, 'm.pid')}`,
@@ -64,7 +67,7 @@ export class MariaDb implements Contestant {
     const first = await createConnection(login)
     await first.query('CREATE DATABASE study')
     await first.end()
-    this.pool = createPool({ ...login, database: 'study', connectionLimit: 16, decimalNumbers: true })
+    this.pool = createPool({ ...this.login, connectionLimit: 16, decimalNumbers: true })
     const key = 'url VARCHAR(200) CHARACTER SET ascii COLLATE ascii_bin, hour INT'
     await this.pool.query(`CREATE TABLE views (${key}, n BIGINT NOT NULL, PRIMARY KEY (url, hour)) ENGINE=InnoDB`)
     await this.pool.query('CREATE TABLE posts (producer VARCHAR(50) PRIMARY KEY, sequence BIGINT NOT NULL) ENGINE=InnoDB')
