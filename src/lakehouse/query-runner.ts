@@ -7,6 +7,7 @@ import { openChanges } from '../ops/changes-scan.js'
 import { openRowChanges, type RowChange, selectChanges } from '../ops/row-changes.js'
 import {
   type PlannedTable,
+  type PlannedView,
   type QueryPlan,
   type ResolvedTable,
   type SnapshotResolver,
@@ -48,7 +49,10 @@ export interface RunRequest extends Pick<SqlOptions, 'rowsMax' | 'bytesMax' | 'o
   readonly signal?: AbortSignal | undefined
   /** Whether the stored state of a view will do. */
   readonly staleOk?: boolean | undefined
-  /** What names mean that are no tables: queries over parts. */
+  /**
+   * What names mean that are no tables: queries over parts. Such a query is asked once, so that no session is made for its names:
+   * the text brings them along.
+   */
   readonly relations?: ReadonlyMap<string, PinnedRelation> | undefined
   /** A condition over the files relation, false only for files of the table with addresses that the query need not read. */
   readonly addressed?: string | undefined
@@ -63,6 +67,8 @@ export interface PinnedRelation {
 /** A query that is ready to run: versions pinned, files chosen and at hand, names bound. */
 export interface ReadyQuery {
   readonly plan: QueryPlan
+  /** What the text begins with so that its names mean something, and what another text over the same names has to begin with. */
+  readonly names: string
   readonly session: Session
   readonly selections: readonly FileSelection[]
   /** The selected files as the session has them, in the same order. */
@@ -122,7 +128,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
     const table = tables.get(planned.snapshot) as DeltaTable
     const opened = await openTable(engines, sessions.database, table, planned, unjoined[at], request.signal)
     try {
-      return await readKeys(sessions, [viewOf(planned, opened.sql)], sql, request.signal)
+      return await readKeys(sessions, [viewStatement({ standIn: planned.standIn, sql: opened.sql })], sql, request.signal)
     } finally {
       opened.release()
     }
@@ -130,7 +136,7 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
   for (const at of plan.tables.keys()) selections[at] = await selectJoined(plan.tables, unjoined, at, read, request.signal)
   const releases: (() => void)[] = []
   try {
-    const views: string[] = []
+    const views: PlannedView[] = []
     const scans: (readonly ScanFile[])[] = plan.tables.map(() => [])
     let filesFromCache = 0
     for (const [at, planned] of plan.tables.entries()) {
@@ -147,17 +153,20 @@ export async function readyQuery(context: RunContext, request: RunRequest): Prom
       releases.push(() => release())
       scans[at] = files
       filesFromCache += fromCache
-      views.push(viewOf(planned, sql))
+      views.push({ standIn: planned.standIn, sql })
     }
-    views.push(...plan.views.map(viewStatement))
-    const session = await sessions.take(views)
+    views.push(...plan.views)
+    const names = request.relations ? namesSql(views) : ''
+    const made = request.relations ? [] : views.map(viewStatement)
+    const session = await sessions.take(made)
     const release = (isDone: boolean) => {
-      if (isDone) sessions.give(views, session)
+      if (isDone) sessions.give(made, session)
       else session.close()
       for (const give of releases) give()
     }
     const stats = { ...statsOf(selections), filesFromCache }
-    return { plan, session, selections, scans, stats, versions: versionsOf(plan.tables), views: viewReads, release }
+    const named = { ...plan, text: `${names}${plan.text}` }
+    return { plan: named, names, session, selections, scans, stats, versions: versionsOf(plan.tables), views: viewReads, release }
   } catch (error) {
     for (const give of releases) give()
     throw error
@@ -174,8 +183,9 @@ function narrowed(plan: QueryPlan, addressed = 'TRUE'): QueryPlan {
   return { ...plan, tables: plan.tables.map(narrow) }
 }
 
-function viewOf({ standIn }: PlannedTable, sql: string): string {
-  return viewStatement({ standIn, sql })
+function namesSql(views: readonly PlannedView[]): string {
+  if (views.length === 0) return ''
+  return `WITH ${views.map(({ standIn, sql }) => `${ident(standIn)} AS NOT MATERIALIZED (${sql})`).join(', ')} `
 }
 
 /** Within a query, the newest version of a table is the same wherever it is named. */

@@ -5,10 +5,11 @@ import { type PinnedSource, type ViewReading, viewAt } from '../views/exact.js'
 import { KeyIndex } from '../views/key-index.js'
 import { viewOf } from '../views/view.js'
 import type { TableHost } from './table-host.js'
-import { changedSince, fillIndex, hasTextStates, put } from './view-held.js'
+import { changedSince, fillIndex, put } from './view-held.js'
 import type { KeyValues, LookupKey } from './view-lookup.js'
 import { pinNewest, ViewLooks, type ViewPins } from './view-pins.js'
 import { viewReading } from './view-reads.js'
+import { hasTextStates } from './view-states.js'
 import { keyText, type TextRows } from './view-texts.js'
 
 /** A row of a view as JSON, and the versions that it is of. */

@@ -11,9 +11,9 @@ import { exactOf, namedParts, type PinnedSource, type ViewAt, type ViewReading, 
 import { builtSql, sameKeys, shown, stateRows } from '../views/maintain-sql.js'
 import type { GroupsPlan, ViewPlan } from '../views/plan.js'
 import { watermarkOf } from '../views/view.js'
-import { type RunContext, readyQuery } from './query-runner.js'
+import type { RunContext } from './query-runner.js'
 import { addressedRows } from './row-query.js'
-import { changedGroups, withFiles, withRows } from './view-files.js'
+import { type ReadyQueries, STATE, withChangedGroups, withQueries, withRows } from './view-queries.js'
 
 /** What a refresh did. */
 export interface RefreshResult {
@@ -183,13 +183,12 @@ async function changeGroups(
   signal: AbortSignal | undefined,
 ): Promise<StateChange> {
   const { plan } = at.view
-  return withFiles(context, async (file) => {
-    const changed = await changedGroups(file, at, groups, signal)
+  return withChangedGroups(context, at, groups, pinned, signal, (changed, ready) => {
     const join = groups.keys.length === 0 ? '' : ` SEMI JOIN (${changed.keys}) AS t ON ${sameKeys(groups, 'r', 't')}`
-    const rows = (state: string) => `SELECT r.* FROM (${stateRows(groups, state, ['"__file"', '"__row"'])}) AS r${join}`
-    return takenRows(context, pinned, rows, signal, async (found, session) => {
+    const rows = `SELECT r.* FROM (${stateRows(groups, STATE, ['"__file"', '"__row"'])}) AS r${join}`
+    return takenRows(context, pinned, ready, rows, signal, async (found) => {
       const all = changed.merged(`SELECT * EXCLUDE ("__file", "__row") FROM ${found}`)
-      const staged = await stage(pinned, session, shown(plan, groups, all, 'stored'), signal)
+      const staged = await stage(pinned, ready.session, shown(plan, groups, all, 'stored'), signal)
       return { staged, how: 'changes', bytesRead: at.changedBytes }
     })
   })
@@ -210,17 +209,16 @@ async function changeRows(
     cores.length === 0
       ? `SELECT ${columns.map(({ name, type }) => `NULL::${type} AS ${ident(name)}`).join(', ')} WHERE false`
       : `SELECT ${casts} FROM (${cores.join(' UNION ALL ')}) AS q(${names})`
-  return withFiles(context, async (file) => {
-    const came = await file(at, rowsOf(plus), signal)
-    const went = await file(at, rowsOf(minus), signal)
+  return withQueries(context, at, [rowsOf(plus), rowsOf(minus)], pinned, signal, async (ready) => {
+    const [came, went] = [await ready.table(0), await ready.table(1)]
     const net = (some: string, others: string) => `SELECT * FROM ${some} EXCEPT ALL SELECT * FROM ${others}`
     const same = columns.map(({ name }) => `s.${ident(name)} IS NOT DISTINCT FROM m.${ident(name)}`).join(' AND ')
     const partition = columns.map(({ name }) => `s.${ident(name)}`).join(', ')
-    const leaving = (state: string) =>
+    const leaving =
       `SELECT "__file", "__row" FROM (SELECT s."__file", s."__row", m."__times", row_number() OVER (PARTITION BY ${partition} ORDER BY s."__file", s."__row") AS "__nth" ` +
-      `FROM ${state} AS s JOIN (SELECT *, count(*) AS "__times" FROM (${net(went, came)}) GROUP BY ALL) AS m ON ${same}) WHERE "__nth" <= "__times"`
-    return takenRows(context, pinned, leaving, signal, async (_, session) => ({
-      staged: await stage(pinned, session, net(came, went), signal),
+      `FROM ${STATE} AS s JOIN (SELECT *, count(*) AS "__times" FROM (${net(went, came)}) GROUP BY ALL) AS m ON ${same}) WHERE "__nth" <= "__times"`
+    return takenRows(context, pinned, ready, leaving, signal, async () => ({
+      staged: await stage(pinned, ready.session, net(came, went), signal),
       how: 'changes',
       bytesRead: at.changedBytes,
     }))
@@ -234,25 +232,23 @@ function stage(pinned: PinnedSource, session: Session, query: string, signal: Ab
 
 /** Finds rows of the state by their addresses, and takes them out once `work` has made what comes in their place. */
 async function takenRows(
-  context: RunContext,
+  { engines }: RunContext,
   { table, snapshot }: PinnedSource,
-  query: (state: string) => string,
+  ready: ReadyQueries,
+  query: string,
   signal: AbortSignal | undefined,
-  work: (found: string, session: Session) => Promise<Omit<StateChange, 'taken'>>,
+  work: (found: string) => Promise<Omit<StateChange, 'taken'>>,
 ): Promise<StateChange> {
-  const target: RunContext = { ...context, pin: async () => ({ table, snapshot, address: true }) }
-  const ready = await readyQuery(target, { text: 'SELECT * FROM "__state"', signal })
+  const found = await FoundRows.find(
+    { ...addressedRows(ready, snapshot), text: `${ready.names}${query}` },
+    table.deps.spool,
+    signal,
+  )
   try {
-    const text = query('"__state"')
-    const found = await FoundRows.find({ ...addressedRows(ready, snapshot), text }, table.deps.spool, signal)
-    try {
-      const made = await work(`read_parquet(${globLiteral(found.path)})`, ready.session)
-      return { ...made, taken: await takeOut({ table, source: context.engines.source, snapshot, signal }, found) }
-    } finally {
-      await found.remove()
-    }
+    const made = await work(`read_parquet(${globLiteral(found.path)})`)
+    return { ...made, taken: await takeOut({ table, source: engines.source, snapshot, signal }, found) }
   } finally {
-    ready.release(false)
+    await found.remove()
   }
 }
 

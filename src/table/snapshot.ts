@@ -50,6 +50,17 @@ export interface FilesOptions {
 /** Up to so many, in the table or gone from it, it costs less to have all of them at hand than to ask for some. */
 const FEW_FILES = 512
 
+const read = new WeakMap<Metadata, Pick<Snapshot, 'schema' | 'properties'>>()
+
+/** What metadata says: of versions one after the other it is the same. */
+function readMetadata(metadata: Metadata): Pick<Snapshot, 'schema' | 'properties'> {
+  const known = read.get(metadata)
+  if (known) return known
+  const found = { schema: parseSchema(metadata.schemaString), properties: tableProperties(metadata.configuration) }
+  read.set(metadata, found)
+  return found
+}
+
 /** The table at one version: immutable, whatever happens to the table afterwards. */
 export class Snapshot {
   readonly version: number
@@ -74,9 +85,10 @@ export class Snapshot {
     this.version = version
     this.protocol = protocol
     this.metadata = metadata
-    this.schema = parseSchema(metadata.schemaString)
+    const { schema, properties } = readMetadata(metadata)
+    this.schema = schema
     this.partitionColumns = metadata.partitionColumns
-    this.properties = tableProperties(metadata.configuration)
+    this.properties = properties
     this.mapping = mappingMode(protocol, metadata)
   }
 

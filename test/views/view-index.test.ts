@@ -40,7 +40,7 @@ describe('views in memory', () => {
     await lake.sql('CREATE MATERIALIZED VIEW busy AS SELECT k, count(*) AS rows FROM t GROUP BY k HAVING count(*) > 6')
     await lake.sql(
       `CREATE MATERIALIZED VIEW kinds AS SELECT k, sum(n::DECIMAL(9,2)) AS paid, avg(n) AS mean, count(DISTINCT day) AS days, arg_max(n, n) AS last,
-       bool_or(n > 40) AS some, max('a"\\,]' || k) AS odd FROM t GROUP BY k`,
+       bool_or(n > 40) AS some, max('a"\\,]' || chr(27) || '1' || chr(30) || chr(31) || k) AS odd, min('') AS empty FROM t GROUP BY k`,
     )
     await lake.sql('CREATE MATERIALIZED VIEW middle AS SELECT k, median(n) AS n FROM t GROUP BY k')
     const days = ['2026-11-01', '2026-11-02']
