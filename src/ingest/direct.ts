@@ -22,7 +22,7 @@ export interface WriteOptions {
  * Reads an input of lines and writes it in one statement, for the common case that each of them is a row: staging the
  * rows first takes half as long again.
  *
- * @returns `undefined` when some line is no row, or nothing can be read: staging then finds out which and why.
+ * @returns early: the commit has to come after `stored`. `undefined` when some line is no row, or nothing can be read: staging then finds out which and why.
  */
 export async function writeDirectly(
   deps: TableDependencies,
@@ -70,7 +70,7 @@ async function writeLines(
   { signal, onRead }: WriteOptions,
 ): Promise<StagedFiles | undefined> {
   try {
-    const options = { signal, onWritten: onRead, identityMarks: new Map() }
+    const options = { signal, onWritten: onRead, identityMarks: new Map(), early: true }
     return await stageWhole(deps, connection, query, snapshot, (rows) => rows === lines, options)
   } catch (error) {
     if (isDeltaError(error, 'invalid', 'corrupt')) return undefined

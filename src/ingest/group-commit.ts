@@ -221,7 +221,7 @@ export class GroupCommit {
     const batched = accepted.some(({ waiting }) => waiting.request.batch)
     let version = prepared.snapshot.version
     if (prepared.adds.length > 0 || batched) {
-      const transaction = (await this.table.transaction(prepared.snapshot)).add(prepared.adds)
+      const transaction = (await this.table.transaction(prepared.snapshot)).add(prepared.adds).after(prepared.stored)
       for (const one of accepted) {
         const { batch } = one.waiting.request
         if (batch) transaction.setTransaction({ ...batch, rows: one.rows, rejected: one.rejects.length })

@@ -63,7 +63,7 @@ export interface Accepted {
   readonly rejects: readonly RejectedLine[]
 }
 
-/** A group that has been read: its rows are durable files, and in no version yet. */
+/** A group that has been read: its rows are files, durable after `stored`, and in no version yet. */
 export interface Prepared {
   readonly snapshot: Snapshot
   /** How the lines of the group are written, where all of them are alike: the next ones probably are too. */
@@ -71,6 +71,8 @@ export interface Prepared {
   readonly accepted: readonly Accepted[]
   readonly adds: readonly AddFile[]
   readonly identityMarks?: IdentityMarks | undefined
+  /** Settles once the files are durable, or are not. */
+  readonly stored?: Promise<unknown> | undefined
 }
 
 /** How many rejected lines an answer shows. */
@@ -151,7 +153,7 @@ async function readDirectly(
     rows: own.endExclusive - own.start,
     rejects: [],
   }))
-  return { snapshot, accepted, adds: written.adds, identityMarks: written.identityMarks }
+  return { snapshot, accepted, adds: written.adds, identityMarks: written.identityMarks, stored: written.stored }
 }
 
 function linesOf(part: Part<Waiting>): number {

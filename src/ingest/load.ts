@@ -281,15 +281,18 @@ async function latestLike(table: DeltaTable, snapshot: Snapshot): Promise<Snapsh
 
 function appendStaged(
   transaction: Transaction,
-  { adds, rows, bytes, identityMarks }: StagedFiles,
+  { adds, rows, bytes, identityMarks, stored }: StagedFiles,
   batch: (BatchId & { readonly rejected: number }) | undefined,
 ): Transaction {
   const { partitionColumns, metadata } = transaction.snapshot
   if (batch) transaction.setTransaction({ appId: batch.appId, version: batch.version, rows, rejected: batch.rejected })
   if (identityMarks && identityMarks.size > 0) transaction.setMetadata(withMarks(metadata, identityMarks))
-  return transaction.add(adds).describe({
-    name: 'WRITE',
-    parameters: { mode: 'Append', partitionBy: JSON.stringify(partitionColumns) },
-    metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: bytes },
-  })
+  return transaction
+    .add(adds)
+    .after(stored)
+    .describe({
+      name: 'WRITE',
+      parameters: { mode: 'Append', partitionBy: JSON.stringify(partitionColumns) },
+      metrics: { numFiles: adds.length, numOutputRows: rows, numOutputBytes: bytes },
+    })
 }

@@ -11,6 +11,8 @@ export type CommitOutcome =
 
 export interface CommitterOptions {
   readonly signal?: AbortSignal | undefined
+  /** What must have happened before the entry may show, such as its files being stored; without it nothing is committed. */
+  readonly after?: Promise<unknown> | undefined
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
   /** How often a put whose outcome is unknown is sent again. @defaultValue 4 */
@@ -24,7 +26,7 @@ export interface CommitterOptions {
  * is why every body carries a unique `txnId`. Where the store shows no entry the same put is sent again; a late arrival
  * of the first one then makes no difference, as only one of the two can create the entry.
  *
- * An abort is honoured only before the first put: afterwards the outcome must be known.
+ * When what it comes after rejects, so does this, and nothing was put. An abort is honoured only before the first put: afterwards the outcome must be known.
  *
  * @throws {DeltaError} `TABLE_NOT_FOUND` when the log's folder is gone; `COMMIT_OUTCOME_UNKNOWN` when the store gave no answer and shows no entry, or cannot be read; the
  * write may still land.
@@ -37,16 +39,18 @@ export async function commitEntry(
   options: CommitterOptions = {},
 ): Promise<CommitOutcome> {
   options.signal?.throwIfAborted()
-  const { clock = systemClock, random = systemRandom, attemptsMax = 4 } = options
+  const { clock = systemClock, random = systemRandom, attemptsMax = 4, after } = options
   const path = commitPath(version)
   let lastError: unknown
   for (let attempt = 0; attempt < attemptsMax; attempt++) {
     if (attempt > 0) await clock.sleep(2 ** attempt * 25 * (0.5 + random.next()))
     try {
       // Only the first entry makes a table's log: a later one never brings back what was renamed or dropped.
-      const created = await store.putIfAbsent(path, body, { folderMustExist: version > 0 })
+      const created = await store.putIfAbsent(path, body, { folderMustExist: version > 0, after })
       if (created === 'created') return { kind: 'committed', version }
     } catch (error) {
+      // What the entry was to come after has failed: then it was never sent.
+      await after
       if (isDeltaError(error) && error.code === 'FILE_NOT_FOUND') throw tableGone(store, version, error)
       if (!isDeltaError(error, 'unavailable') || error.code === 'STORE_DENIED') throw error
       lastError = error

@@ -40,6 +40,9 @@ function checkTypeChanges({ fields }: FeatureUse): void {
         })
 }
 
+/** What was looked at before each write, and found good: it is the same for most of them. */
+const WRITABLE = new WeakMap<Metadata, Protocol>()
+
 /**
  * Refuses a table whose promises this library cannot keep when writing.
  *
@@ -49,6 +52,7 @@ function checkTypeChanges({ fields }: FeatureUse): void {
  * @throws {DeltaError} as `checkReadable`.
  */
 export function checkWritable(protocol: Protocol, metadata: Metadata): void {
+  if (WRITABLE.get(metadata) === protocol) return
   checkReadable(protocol, metadata)
   const { minWriterVersion: version, writerFeatures } = protocol
   if (version > 7) refuse('write', [`writer version ${version}`])
@@ -62,6 +66,7 @@ export function checkWritable(protocol: Protocol, metadata: Metadata): void {
     ...unsaid.filter((name) => !isSafe(name, 'writes', use, false)),
   ]
   refuse('write', [...new Set(refused)])
+  WRITABLE.set(metadata, protocol)
 }
 
 /** The protocol that a new table with this schema and these properties needs, and no more. */

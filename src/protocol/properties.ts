@@ -79,8 +79,16 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 /** The query of which a table holds the rows. */
 export const VIEW_DEFINITION = 'deltaic.view.definition'
 
+const READ = new WeakMap<object, TableProperties>()
+
 /** Reads a table's configuration; what is absent or unreadable has its default, as in Spark. */
 export function tableProperties(configuration: Readonly<Record<string, string>>): TableProperties {
+  const read = READ.get(configuration) ?? readProperties(configuration)
+  READ.set(configuration, read)
+  return read
+}
+
+function readProperties(configuration: Readonly<Record<string, string>>): TableProperties {
   const text = (name: string) => configuration[`delta.${name}`]
   const flag = (name: string, fallback = false) => (isBoolean(text(name) ?? '') ? isTrue(text(name)) : fallback)
   const integer = (name: string, fallback: number, min: number) => {

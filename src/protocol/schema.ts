@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { DeltaError } from '../base/errors.js'
 
 /** A Delta type, as `schemaString` writes it. @see PROTOCOL.md#schema-serialization-format */
@@ -28,12 +29,21 @@ export interface StructField {
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
+/** The schemas that were read last: each write of a table reads its own again. */
+const PARSED = new LRUCache<string, StructType>({ max: 64 })
+
 /**
  * Reads `metaData.schemaString`.
  *
  * @throws {DeltaError} `SCHEMA_MALFORMED` when it is not the JSON of a struct, or two columns differ only in case.
  */
 export function parseSchema(schemaString: string): StructType {
+  const schema = PARSED.get(schemaString) ?? readSchema(schemaString)
+  PARSED.set(schemaString, schema)
+  return schema
+}
+
+function readSchema(schemaString: string): StructType {
   let value: StructType
   try {
     value = JSON.parse(schemaString.replace(LONG_IN_TEXT, '$1"$2"'), asNumber) as StructType

@@ -91,9 +91,12 @@ export class LocalStore implements ObjectStore {
   async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
     return await this.#run(path, options, async (file) => {
       const durable = options.durable !== false
+      // It may fail before it is waited for.
+      options.after?.catch(() => undefined)
       const fill = (temporary: string) => (durable ? writeDurably(temporary, bytes) : writeFile(temporary, bytes, { flag: 'wx' }))
       const staged = await this.#stage(file, fill, options)
       try {
+        await options.after
         options.signal?.throwIfAborted()
         await link(staged, file)
       } catch (error) {

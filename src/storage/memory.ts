@@ -54,6 +54,7 @@ export class MemoryStore implements ObjectStore {
   }
 
   async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
+    await options.after
     const key = await this.#key(path, options)
     if (this.#objects.has(key)) return 'exists'
     this.#set(key, bytes)

@@ -96,7 +96,8 @@ export class S3Store implements ObjectStore {
   }
 
   async putIfAbsent(path: string, bytes: Uint8Array, options: CreateOptions = {}): Promise<'created' | 'exists'> {
-    const { signal } = options
+    const { signal, after } = options
+    await after
     const object = { ...this.#object(path), Body: bytes, IfNoneMatch: '*' }
     const requestTimeout = putTimeoutMs(this.#session.settings, bytes.length)
     for (let attempt = 1; ; attempt++) {

@@ -56,6 +56,11 @@ export interface CreateOptions extends PutOptions {
    * @defaultValue true
    */
   readonly durable?: boolean | undefined
+  /**
+   * What must have happened before the object may show. When it rejects the call rejects with that, and nothing is created. A
+   * store that has to prepare the object does so meanwhile.
+   */
+  readonly after?: Promise<unknown> | undefined
 }
 
 /** An object of a store. */

@@ -23,7 +23,7 @@ import type { LogHolder, OpenLogs } from './open-logs.js'
 import { RetiredLogs } from './retired-logs.js'
 import { rowIdMark } from './row-ids.js'
 import { Snapshot } from './snapshot.js'
-import { Transaction, type TransactionHost } from './transaction.js'
+import { type PublishOptions, Transaction, type TransactionHost } from './transaction.js'
 import { addsSelected } from './winner-adds.js'
 
 export interface TableDependencies extends LogDependencies {
@@ -179,7 +179,7 @@ export class DeltaTable implements TransactionHost, LogHolder {
   }
 
   /** Publishes an entry after the last known one, alone in this process. A lost race is read in. */
-  async publish(version: number, actions: readonly Action[], options: StoreOptions = {}): Promise<'committed' | 'lost'> {
+  async publish(version: number, actions: readonly Action[], options: PublishOptions = {}): Promise<'committed' | 'lost'> {
     const body = formatEntry(actions)
     const commit = readBack(version, body)
     const outcome = await commitEntry(this.deps.store, version, body, {

@@ -4,7 +4,7 @@ import { type WrittenFile, writeParquet } from '../engine/parquet-write.js'
 import { ident } from '../engine/sql-text.js'
 import type { AddFile, Protocol } from '../protocol/actions.js'
 import { type MappingMode, physicalColumns, physicalField, physicalName, physicalPath } from '../protocol/column-mapping.js'
-import { encodeFilePath, partitionFolder } from '../protocol/file-path.js'
+import { decodeFilePath, encodeFilePath, partitionFolder } from '../protocol/file-path.js'
 import type { IdentityMarks } from '../protocol/identity.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
@@ -43,6 +43,8 @@ export interface StageOptions {
   readonly given?: readonly string[] | undefined
   /** What the rows are held to beside the table's rules. */
   readonly rules?: readonly RowRule[] | undefined
+  /** Answers while files are still on their way into the store: no commit may name them before `stored`. @defaultValue false */
+  readonly early?: boolean | undefined
   /** Called when the rows are files of this machine, before these go to the store: the engine has done its work. */
   readonly onWritten?: (() => void) | undefined
   /** The folder of the table below which they go. @defaultValue the table's own */
@@ -56,13 +58,18 @@ export interface StageOptions {
   readonly identityMarks?: IdentityMarks | undefined
 }
 
-/** Files that are durable in the store, and in no version yet. */
+/** Files of one writing that go into the store at one time. */
+const PUTS_AT_ONCE = 4
+
+/** Files that are in no version yet. */
 export interface StagedFiles {
   readonly adds: readonly AddFile[]
   readonly rows: number
   readonly bytes: number
   /** How far rows are numbered, where they were to be: the marks that were given, and new ones over them. */
   readonly identityMarks?: IdentityMarks | undefined
+  /** Of files asked for early: settles once they are durable in the store, or are not. Without it they are. */
+  readonly stored?: Promise<unknown> | undefined
 }
 
 /**
@@ -70,6 +77,7 @@ export interface StagedFiles {
  * tried again does not write them again. The query's columns are matched by name and cast to the table's types.
  *
  * A failure leaves no file of this machine behind; files already in the store belong to no version, and VACUUM takes them.
+ * With `early` the put's failure is that of `stored` alone.
  *
  * @throws {DeltaError} `VALUE_NULL` for a NULL where the table takes none, `CONSTRAINT_VIOLATED` for rows that break a rule
  * of it, each with `rows` and `examples`; `FEATURE_UNSUPPORTED` for a rule that is not computed here as in Spark.
@@ -111,6 +119,7 @@ async function stage(
 ): Promise<StagedFiles | undefined> {
   const codec = target.properties.parquetCodec ?? options.codec ?? 'snappy'
   const spooled = deps.spool.file('parquet')
+  let isStoring = false
   try {
     const { schema, properties } = target
     const { mapping = 'none' } = target
@@ -148,21 +157,44 @@ async function stage(
     const nulls = nullsFound(target, written)
     if (nulls) throw await broken(connection, nulls.rule, complete, nulls.rows, { params, signal })
     options.onWritten?.()
-    const adds: AddFile[] = []
-    for (const file of written) adds.push(await store(deps, target, file, codec, options))
-    return { adds, rows, bytes: written.reduce((sum, file) => sum + file.sizeBytes, 0), identityMarks }
+    const files = written.map((file) => ({ file, add: describe(deps, target, file, codec, options) }))
+    isStoring = true
+    const stored = store(deps, files, signal).finally(() => deps.spool.remove(spooled))
+    // A caller who turns away has no use for what became of them.
+    stored.catch(() => undefined)
+    if (!options.early) await stored
+    const bytes = written.reduce((sum, file) => sum + file.sizeBytes, 0)
+    return { adds: files.map(({ add }) => add), rows, bytes, identityMarks, stored: options.early ? stored : undefined }
   } finally {
-    await deps.spool.remove(spooled)
+    if (!isStoring) await deps.spool.remove(spooled)
   }
 }
 
+/** Puts files into the store, a few at once; when one fails it waits for those under way, and begins no more. */
 async function store(
+  deps: TableDependencies,
+  files: readonly { readonly file: WrittenFile; readonly add: AddFile }[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const rest = files.values()
+  const failures: unknown[] = []
+  const putSome = async () => {
+    for (const { file, add } of rest) {
+      await deps.store.putFile(decodeFilePath(add.path), file.file, { signal }).catch((error: unknown) => failures.push(error))
+      if (failures.length > 0) return
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(PUTS_AT_ONCE, files.length) }, putSome))
+  if (failures.length > 0) throw failures[0]
+}
+
+function describe(
   deps: TableDependencies,
   target: StageTarget,
   file: WrittenFile,
   codec: string,
   options: StageOptions,
-): Promise<AddFile> {
+): AddFile {
   const { mapping = 'none' } = target
   const fields = target.schema.fields
     .filter((f) => isStored(f) && !target.partitionColumns.includes(f.name))
@@ -178,7 +210,6 @@ async function store(
   // A partition's folder would tell of names that are to change freely.
   const folder = mapping === 'none' ? partitionFolder(target.partitionColumns, partitionValues) : deps.random.uuid().slice(0, 2)
   const path = [options.folder ?? '', folder, name].filter((part) => part !== '').join('/')
-  await deps.store.putFile(path, file.file, { signal: options.signal })
   return markFresh({
     path: encodeFilePath(path),
     partitionValues,

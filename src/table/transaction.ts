@@ -28,6 +28,11 @@ export type TransactionOutcome =
   | { readonly kind: 'committed'; readonly version: number; readonly attempts: number }
   | { readonly kind: 'conflict'; readonly conflict: Conflict; readonly attempts: number }
 
+export interface PublishOptions extends StoreOptions {
+  /** What must have happened before the entry may show. */
+  readonly after?: Promise<unknown> | undefined
+}
+
 /** What a transaction needs of the table that it commits to. */
 export interface TransactionHost {
   readonly uri: string
@@ -39,7 +44,7 @@ export interface TransactionHost {
   /** Which of these files a condition over the files relation, made for `snapshot`, may want. */
   select(snapshot: Snapshot, condition: string, adds: readonly AddFile[]): Promise<readonly AddFile[]>
   /** Publishes an entry after the last known one. A lost race is read in. */
-  publish(version: number, actions: readonly Action[], options?: StoreOptions): Promise<'committed' | 'lost'>
+  publish(version: number, actions: readonly Action[], options?: PublishOptions): Promise<'committed' | 'lost'>
   /** Runs `work` while no other transaction of this process commits to the table. */
   exclusive<T>(work: () => Promise<T>): Promise<T>
 }
@@ -64,7 +69,7 @@ const BACKOFF_MAX_MS = 1000
 /**
  * A read version and staged actions, committed once.
  *
- * Staged files must be durable in the store before `commit`. Whatever the staged actions were derived from has to be told
+ * Staged files must be durable in the store before the commit shows: told of by `after`, or before `commit`. Whatever the staged actions were derived from has to be told
  * (`readWhole`, `readFiles`, `readWhere`): a transaction that read nothing and only adds is a blind append, which no row
  * of others disturbs. A lost race is rebased: the winners are read once, checked for a real conflict, and the commit goes
  * after them.
@@ -87,6 +92,7 @@ export class Transaction {
   private readonly filesHeld = new Set<string>()
   private readonly conditionsRead = new Set<string>()
   private vectorRebase: VectorRebase | undefined
+  private stored: Promise<unknown> | undefined
   private operation: Operation = { name: 'WRITE' }
   private done = false
 
@@ -212,6 +218,15 @@ export class Transaction {
     return this
   }
 
+  /**
+   * Says that files which were added are still on their way into the store: the entry is made ready meanwhile, and shows after
+   * them. When they do not get there nothing is committed, and `commit` rejects with their error.
+   */
+  after(stored: Promise<unknown> | undefined): this {
+    this.stored = stored
+    return this
+  }
+
   /** How to go on when a winner swapped the deletion vector of a file of which we swap it too. Without it, that conflicts. */
   rebaseVectors(rebase: VectorRebase): this {
     this.vectorRebase = rebase
@@ -252,7 +267,7 @@ export class Transaction {
           checked = winner.version
         }
         if (before !== first) checkWritable(before.protocol, before.metadata)
-        const published = await this.table.publish(tip.version + 1, this.actions(tip), options)
+        const published = await this.table.publish(tip.version + 1, this.actions(tip), { ...options, after: this.stored })
         return published === 'committed' ? { kind: 'committed', version: tip.version + 1, attempts } : undefined
       })
       if (outcome?.kind === 'committed')

@@ -153,6 +153,23 @@ function describeWriting(store: () => ObjectStore, scratch: () => string, { putt
     expect(await read(store(), 'again')).toBe('second')
   })
 
+  it('shows an object that is created after something only then, and never when that fails', async () => {
+    let happen = () => undefined as void
+    const after = new Promise<void>((resolve) => {
+      happen = resolve
+    })
+    const created = store().putIfAbsent('waits/7.json', bytesOf('entry'), { after })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(await store().get('waits/7.json')).toBeUndefined()
+    happen()
+    expect(await created).toBe('created')
+    const failed = new Error('the file did not get there')
+    const never = store().putIfAbsent('waits/8.json', bytesOf('entry'), { after: Promise.reject(failed) })
+    await expect(never).rejects.toThrow(failed.message)
+    expect(await store().get('waits/8.json')).toBeUndefined()
+    expect(await paths(store().list('waits'))).toEqual(['waits/7.json'])
+  })
+
   it('creates once what need not outlive a crash, too', async () => {
     const create = async (text: string) => await store().putIfAbsent('new/folder/hint', bytesOf(text), { durable: false })
     expect(await create('first')).toBe('created')

@@ -38,6 +38,15 @@ describe('a file that is lent', () => {
     for (const path of later) await spool.remove(path)
   })
 
+  it('is another one when somebody swept it away', async () => {
+    const swept = await spool.lend(text('a\n'))
+    await spool.remove(swept)
+    await rm(swept)
+    const path = await spool.lend(text('b\n'))
+    expect(await readFile(path, 'utf8')).toBe('b\n')
+    await spool.remove(path)
+  })
+
   it('is not kept when it is large, nor are many', async () => {
     const large = await spool.lend([new Uint8Array(5 * 1024 * 1024)])
     await spool.remove(large)

@@ -50,6 +50,15 @@ describe('commitEntry', () => {
     expect(store.journal).toEqual([])
   })
 
+  it('does not go on, nor ask what became of it, when what it comes after fails', async () => {
+    const store = new FaultyStore(new MemoryStore())
+    const failed = new DeltaError('STORE_UNAVAILABLE', 'the file did not get there')
+    const after = Promise.reject(failed)
+    await expect(commitEntry(store, 7, mine, { ...options(), after })).rejects.toBe(failed)
+    expect(store.journal).toEqual([`put-if-absent ${path}`])
+    expect(await store.get(path)).toBeUndefined()
+  })
+
   it('does not guess when the store refuses access', async () => {
     const denied = () => new DeltaError('STORE_DENIED', 'no')
     const store = new FaultyStore(new MemoryStore(), [{ call: 'put-if-absent', nth: 1, when: 'before', error: denied }])

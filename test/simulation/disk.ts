@@ -157,7 +157,12 @@ export class SimulatedStore implements ObjectStore {
     })
   }
 
-  async putIfAbsent(path: string, bytes: Uint8Array, { durable = true }: CreateOptions = {}): Promise<'created' | 'exists'> {
+  async putIfAbsent(
+    path: string,
+    bytes: Uint8Array,
+    { durable = true, after }: CreateOptions = {},
+  ): Promise<'created' | 'exists'> {
+    await after
     return this.call('put', path, (key) => {
       if (this.disk.objects.has(key) && !this.disk.plants.unconditional) return 'exists'
       this.disk.set(key, bytes, this.process, durable)
