@@ -12,12 +12,14 @@ export function careForConnections(app: FastifyInstance): void {
   app.addHook('preClose', async () => {
     draining = true
   })
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining) reply.header('connection', 'close')
+    done()
   })
-  app.addHook('onResponse', async (request) => {
+  app.addHook('onResponse', (request, _reply, done) => {
     lingerOver(request)
     if (draining) setImmediate(() => app.server.closeIdleConnections())
+    done()
   })
 }
 

@@ -63,12 +63,20 @@ export function negotiate(accept: string | undefined): AnswerFormat {
   )
 }
 
+const ROW_FORMATS: ReadonlyMap<string, RowFormat> = new Map([
+  [CURL_TYPE, 'ndjson'],
+  ...(Object.keys(ROW_TYPES) as readonly RowFormat[]).flatMap((name) => ROW_TYPES[name].map((type) => [type, name] as const)),
+])
+const CHARSETS: ReadonlySet<string> = new Set(['utf-8', 'utf8', 'us-ascii'])
+
 /**
  * What a body of rows is, by its `Content-Type`.
  *
  * @throws {DeltaError} `INPUT_FORMAT_UNKNOWN`
  */
 export function rowFormat(contentType: string | undefined): RowFormat {
+  const known = ROW_FORMATS.get(contentType ?? '')
+  if (known) return known
   const [type = '', ...parameters] = (contentType ?? '')
     .toLowerCase()
     .split(';')
@@ -77,18 +85,14 @@ export function rowFormat(contentType: string | undefined): RowFormat {
     .find((parameter) => parameter.startsWith('charset='))
     ?.slice('charset='.length)
     .replaceAll('"', '')
-  const formats = Object.keys(ROW_TYPES) as readonly RowFormat[]
-  const format = type === CURL_TYPE ? 'ndjson' : formats.find((name) => ROW_TYPES[name].includes(type))
-  const readable = charset === undefined || charset === 'utf-8' || charset === 'utf8' || charset === 'us-ascii'
-  if (format && readable) return format
-  const types = formats.map((name) => ROW_TYPES[name][0])
+  const format = ROW_FORMATS.get(type)
+  if (format && (charset === undefined || CHARSETS.has(charset))) return format
+  const types = Object.values(ROW_TYPES).map(([first]) => first)
   throw new DeltaError(
     'INPUT_FORMAT_UNKNOWN',
     'rows do not come as this content type',
     { contentType: contentType ?? 'none', types },
-    {
-      hint: `say what the body is, in UTF-8, for example -H 'Content-Type: ${types[1]}'`,
-    },
+    { hint: `say what the body is, in UTF-8, for example -H 'Content-Type: ${types[1]}'` },
   )
 }
 

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { isIPv4, isIPv6 } from 'node:net'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { HttpError } from './errors.js'
 
 declare module 'fastify' {
@@ -28,7 +28,12 @@ interface GuardSettings {
 export function guardRequests(app: FastifyInstance, settings: GuardSettings): void {
   const onlyLocal = settings.token === undefined && settings.readToken === undefined
   app.decorateRequest('role', 'write')
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    admit(request, reply)
+    done()
+  })
+
+  function admit(request: FastifyRequest, reply: FastifyReply): void {
     if (onlyLocal && !isLocalName(request.headers.host, settings.host)) throw forbidden('HOST_FORBIDDEN', request)
     if (isFromAnotherSite(request.headers)) throw forbidden('ORIGIN_FORBIDDEN', request)
     if (onlyLocal || request.routeOptions.config.open) return
@@ -40,7 +45,7 @@ export function guardRequests(app: FastifyInstance, settings: GuardSettings): vo
     request.role = role
     if (role === 'read' && !READING.has(request.method) && !request.routeOptions.config.reads)
       throw new HttpError('READ_ONLY', 'this token may only read', {}, 'use one that may write')
-  })
+  }
 }
 
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD'])

@@ -100,14 +100,18 @@ function countAnswers(app: FastifyInstance, registry: Registry): void {
     labelNames: ['method', 'route'],
     registers,
   })
-  app.addHook('onRequest', async ({ method, routeOptions: { url: route = 'unknown' } }) => running.inc({ method, route }))
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onRequest', ({ method, routeOptions: { url: route = 'unknown' } }, _reply, done) => {
+    running.inc({ method, route })
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
     const { method, problemCode: code } = request
     const route = request.routeOptions.url ?? 'unknown'
     running.dec({ method, route })
     requests.inc({ method, route, status: reply.raw.writableFinished ? reply.statusCode : 499 })
     elapsed.observe({ method, route }, reply.elapsedTime / 1000)
     if (code !== undefined) errors.inc({ code })
+    done()
   })
 }
 

@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { DeltaError, IDEMPOTENCY_KEY_PREFIX, type IngestOptions } from '../src/index.js'
-import { Caller } from './caller.js'
 import type { ServerContext } from './context.js'
 import { ROW_TYPES, rowCompression, rowFormat } from './formats.js'
 import { object, problems, rowsAnswer, tableParams, text, whole } from './schemas.js'
@@ -68,25 +67,29 @@ export async function rowsRoute(app: FastifyInstance, { lake, limits }: ServerCo
       },
     },
     async (request, reply) => {
+      const { raw } = request
       const options = ingestOptions(request.headers, request.query, limits.bodyBytesMax)
-      const caller = Caller.behind(reply)
       const table = lake.table(request.params.table)
-      destroyWhenStalled(request.raw)
-      const result = await caller
-        .waitsFor(() => table.ingest(request.raw, { ...options, signal: caller.signal }))
-        .catch((cause: unknown) => {
-          const brokeOff = request.raw.destroyed && !request.raw.complete
-          throw brokeOff ? new DeltaError('CANCELLED', 'the body broke off', {}, { cause }) : cause
-        })
+      // What came with the head is read first.
+      await Promise.resolve()
+      if (!raw.complete) destroyWhenStalled(raw)
+      const result = await table.ingest(raw.complete ? wholeOf(raw) : raw, options).catch((cause: unknown) => {
+        const brokeOff = raw.destroyed && !raw.complete
+        throw brokeOff ? new DeltaError('CANCELLED', 'the body broke off', {}, { cause }) : cause
+      })
       const { version, rows, rejected, replayed, rejects } = result
       return { version, rows, rejected, replayed, ...(rejected > 0 ? { rejects } : {}) }
     },
   )
 }
 
+/** A small body mostly is there with its head, and costs much less at one go. */
+function wholeOf(body: IncomingMessage): Uint8Array {
+  return (body.read() as Uint8Array | null) ?? new Uint8Array()
+}
+
 /** A body that stops coming costs a connection: not for long. */
 function destroyWhenStalled(body: IncomingMessage): void {
-  if (body.complete) return
   body.setTimeout(STALLED_MS, () => {
     if (!body.complete) body.destroy()
   })
