@@ -1,5 +1,5 @@
 import type { Session } from '../engine/database.js'
-import { globLiteral, ident } from '../engine/sql-text.js'
+import { ident } from '../engine/sql-text.js'
 import { changeResult, metricsOf } from '../ops/change-result.js'
 import { FoundRows } from '../ops/found-rows.js'
 import { type TakenOut, takeOut, takeOutFiles } from '../ops/take-out.js'
@@ -230,7 +230,12 @@ function stage(pinned: PinnedSource, session: Session, query: string, signal: Ab
   return stageFiles(pinned.table.deps, session, query, pinned.snapshot, { signal, given })
 }
 
-/** Finds rows of the state by their addresses, and takes them out once `work` has made what comes in their place. */
+/**
+ * Finds rows of the state by their addresses, and takes them out once `work` has made what comes in their place.
+ *
+ * @param query for these rows: `"__file"`, `"__row"`, and more.
+ * @param work gets a table of the session that has what the query gave.
+ */
 async function takenRows(
   { engines }: RunContext,
   { table, snapshot }: PinnedSource,
@@ -239,13 +244,13 @@ async function takenRows(
   signal: AbortSignal | undefined,
   work: (found: string) => Promise<Omit<StateChange, 'taken'>>,
 ): Promise<StateChange> {
-  const found = await FoundRows.find(
-    { ...addressedRows(ready, snapshot), text: `${ready.names}${query}` },
-    table.deps.spool,
-    signal,
-  )
+  const rows = '"__found"'
+  await ready.session.run(`CREATE TEMP TABLE ${rows} AS ${ready.names}${query}`, { signal })
+  // Only addresses are sorted.
+  const addresses = { ...addressedRows(ready, snapshot), text: `SELECT "__file", "__row" FROM ${rows}` }
+  const found = await FoundRows.find(addresses, table.deps.spool, signal)
   try {
-    const made = await work(`read_parquet(${globLiteral(found.path)})`)
+    const made = await work(rows)
     return { ...made, taken: await takeOut({ table, source: engines.source, snapshot, signal }, found) }
   } finally {
     await found.remove()

@@ -70,12 +70,18 @@ export function scanSql(shape: ScanShape, files: readonly ScanFile[]): string {
     .join(' UNION ALL ')
 }
 
+/** So many readers of a file each cost less than to join rows by the name of their file. */
+const READ_ALONE_MAX = 4
+
 /** The files of each kind, which one reader reads: all have deleted rows or none has, and so with rows that are the only ones. */
 export function scanGroups(files: readonly ScanFile[]): readonly (readonly ScanFile[])[] {
   const groups = new Map<string, ScanFile[]>()
+  const listed = files.filter(({ deletedRows, onlyRows }) => deletedRows !== undefined || onlyRows !== undefined)
   for (const file of files) {
     const { deletedRows, onlyRows, stored, calendar } = file
-    const kind = JSON.stringify([deletedRows === undefined, onlyRows === undefined, [...(stored ?? [])], calendar])
+    const isAlone = listed.length <= READ_ALONE_MAX && listed.includes(file)
+    const alone = isAlone ? file.localFile : undefined
+    const kind = JSON.stringify([deletedRows === undefined, onlyRows === undefined, [...(stored ?? [])], calendar, alone])
     const group = groups.get(kind)
     if (group) group.push(file)
     else groups.set(kind, [file])
@@ -208,6 +214,12 @@ function constantRows(
 function rowJoin(kind: 'ANTI' | 'SEMI', alias: string, files: readonly ScanFile[], listedIn: 'deletedRows' | 'onlyRows'): string {
   const vectors = files.flatMap(({ localFile, [listedIn]: vector }) => (vector === undefined ? [] : [{ vector, localFile }]))
   if (vectors.length === 0) return ''
+  const [one] = vectors
+  if (one && files.length === 1)
+    return (
+      ` ${kind} JOIN read_parquet(${literal(escapeGlob(one.vector))}, hive_partitioning = false) AS "${alias}" ` +
+      `ON "__data"."file_row_number" = "${alias}"."row"`
+    )
   const list = vectors.map(({ vector }) => literal(escapeGlob(vector))).join(', ')
   const pairs = vectors.map(({ vector, localFile }) => `(${literal(vector)}, ${literal(localFile)})`).join(', ')
   const rows =
