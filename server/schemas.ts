@@ -220,7 +220,7 @@ export const vacuumAnswer = object({
 
 export const checkpointAnswer = object({ version: whole, actions: whole, bytes: whole, elapsedMs: { type: 'number' } })
 
-const problem = object({
+export const problem = object({
   type: text,
   title: text,
   status: whole,

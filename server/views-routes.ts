@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import type { ViewDetail } from '../src/index.js'
 import { Caller, callerName } from './caller.js'
 import type { ServerContext } from './context.js'
-import { list, mapOf, object, problems, text, truth, whole } from './schemas.js'
+import { toProblem } from './errors.js'
+import { list, mapOf, object, problem, problems, text, truth, whole } from './schemas.js'
 
 interface OfView {
   readonly view: string
@@ -46,9 +47,10 @@ const refreshed = object({
   attempts: whole,
   elapsedMs: { type: 'number' },
 })
+const full = { ...truth, description: 'Compute it anew from the raw rows.' }
 const made = object({ created: truth, version: whole, rowsAdded: whole, maintenance: text })
 
-/** GET /v1/views and /v1/views/:view; POST …/refresh and …/rebuild. */
+/** GET /v1/views and /v1/views/:view; POST /v1/views/refresh, …/:view/refresh and …/:view/rebuild. */
 export function viewsRoutes(app: FastifyInstance, { lake, slots }: ServerContext): void {
   app.get(
     '/v1/views',
@@ -79,6 +81,39 @@ export function viewsRoutes(app: FastifyInstance, { lake, slots }: ServerContext
     async (request) => await lake.view(request.params.view).detail(),
   )
 
+  app.post<{ Body: { readonly views: readonly string[]; readonly full?: boolean } }>(
+    '/v1/views/refresh',
+    {
+      schema: {
+        operationId: 'refreshSeveral',
+        summary:
+          'Bring the stored states of several views up to their sources; those over one table read what changed there once',
+        body: object({ views: { ...list({ ...text, minLength: 1 }), minItems: 1, maxItems: 1000 }, 'full?': full }),
+        response: {
+          200: object({
+            refreshed: list(refreshed),
+            failed: { ...list(object({ view: text, problem })), description: 'One that fails keeps no other from it.' },
+          }),
+          ...problems,
+        },
+      },
+    },
+    async (request, reply) => {
+      const caller = Caller.behind(reply)
+      const release = await slots.take(callerName(request), caller.signal)
+      try {
+        const { views, full } = request.body
+        const done = await caller.waitsFor(() => lake.refreshViews(views, { full, signal: caller.signal }))
+        return {
+          refreshed: done.flatMap((one) => ('error' in one ? [] : [one.result])),
+          failed: done.flatMap((one) => ('error' in one ? [{ view: one.view, problem: toProblem(one.error) }] : [])),
+        }
+      } finally {
+        release()
+      }
+    },
+  )
+
   app.post<{ Params: OfView; Body: { readonly full?: boolean } | null | undefined }>(
     '/v1/views/:view/refresh',
     {
@@ -86,7 +121,7 @@ export function viewsRoutes(app: FastifyInstance, { lake, slots }: ServerContext
         operationId: 'refresh',
         summary: 'Bring the stored state of a view up to its sources',
         params: viewParams,
-        body: { ...object({ 'full?': { ...truth, description: 'Compute it anew from the raw rows.' } }), nullable: true },
+        body: { ...object({ 'full?': full }), nullable: true },
         response: { 200: refreshed, ...problems },
       },
     },

@@ -14,16 +14,21 @@ export function viewsCommand(run: Run): Command {
 
 export function refreshCommand(run: Run): Command {
   return new Command('refresh')
-    .description('bring the stored state of a view up to its sources; queries are exact without')
-    .argument('<view>')
+    .description('bring the stored states of views up to their sources; queries are exact without')
+    .argument('<view...>')
     .option('--full', 'compute it anew from the raw rows')
-    .addHelpText('after', '\nExample:\n  $ deltaic refresh url_views')
+    .addHelpText('after', '\nExample:\n  $ deltaic refresh url_views\n  $ deltaic refresh url_views views_per_day --full')
     .action(
-      run(async (context, view: string, { full }: { readonly full?: boolean }) => {
+      run(async (context, views: readonly string[], { full }: { readonly full?: boolean }) => {
         const { signal } = context
-        const result = await context.withLake(async (lake) => await lake.refreshView(view, { full, signal }))
-        const { sources, ...facts } = result
-        await printOutcome(context, { ...facts, sources: JSON.stringify(sources) }, sentence(result))
+        const refreshed = await context.withLake(async (lake) => await lake.refreshViews(views, { full, signal }))
+        for (const one of refreshed) {
+          if ('error' in one) continue
+          const { sources, ...facts } = one.result
+          const said = views.length === 1 ? sentence(one.result) : `${one.view}: ${sentence(one.result)}`
+          await printOutcome(context, { ...facts, sources: JSON.stringify(sources) }, said)
+        }
+        for (const one of refreshed) if ('error' in one) throw one.error
         return undefined
       }),
     )

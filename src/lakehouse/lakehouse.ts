@@ -47,7 +47,7 @@ import { versionSelector } from './table-snapshot.js'
 import { ViewHandle } from './view-handle.js'
 import { type IndexedRow, ViewIndexes } from './view-index.js'
 import { type LookupKey, type LookupOptions, lookupSql } from './view-lookup.js'
-import type { RefreshOptions, RefreshResult } from './view-refresh.js'
+import type { RefreshOptions } from './view-refresh.js'
 import { ViewWatches, type WatchOptions } from './view-watch.js'
 import {
   type CreateViewOptions,
@@ -61,6 +61,7 @@ import {
   rebuildView,
   refreshView,
   refreshViews,
+  type TimedRefresh,
   type ViewDetail,
   type ViewSummary,
   viewsOver,
@@ -362,7 +363,7 @@ export class Lakehouse {
   }
 
   /** Brings a view's stored state up to its sources. Reads are exact without. @throws {DeltaError} `VIEW_NOT_FOUND`. */
-  async refreshView(name: string, options: RefreshOptions = {}): Promise<RefreshResult & { readonly elapsedMs: number }> {
+  async refreshView(name: string, options: RefreshOptions = {}): Promise<TimedRefresh> {
     this.checkOpen()
     const startedAtMs = this.host.clock.now()
     return { ...(await refreshView(this.host, name, options)), elapsedMs: this.host.clock.now() - startedAtMs }
@@ -373,7 +374,7 @@ export class Lakehouse {
    *
    * @returns what became of each, in the order of the names; one that fails keeps no other from it.
    */
-  async refreshViews(names: readonly string[], options: Pick<RefreshOptions, 'signal'> = {}): Promise<readonly RefreshedView[]> {
+  async refreshViews(names: readonly string[], options: RefreshOptions = {}): Promise<readonly RefreshedView[]> {
     this.checkOpen()
     return refreshViews(this.host, names, options)
   }

@@ -253,7 +253,7 @@ export async function runStatement(
     }
     case 'createView':
     case 'dropView':
-    case 'refreshView':
+    case 'refreshViews':
     case 'rebuildView':
     case 'showViews':
       return runViewStatement(catalog, host, statement, signal)

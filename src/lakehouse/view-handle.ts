@@ -1,9 +1,9 @@
 import type { QueryResult } from './result.js'
 import type { IndexedRow } from './view-index.js'
 import type { LookupKey, LookupOptions } from './view-lookup.js'
-import type { RefreshOptions, RefreshResult } from './view-refresh.js'
+import type { RefreshOptions } from './view-refresh.js'
 import type { WatchOptions } from './view-watch.js'
-import type { MadeView, ViewDetail } from './views.js'
+import type { MadeView, TimedRefresh, ViewDetail } from './views.js'
 
 interface Signalled {
   readonly signal?: AbortSignal | undefined
@@ -19,8 +19,6 @@ interface Views {
   rebuildView(name: string, options: RebuildOptions): Promise<MadeView>
   dropView(name: string): Promise<void>
 }
-
-type TimedRefresh = RefreshResult & { readonly elapsedMs: number }
 
 interface RebuildOptions extends Signalled {
   readonly as?: string | undefined

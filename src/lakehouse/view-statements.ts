@@ -5,7 +5,7 @@ import { commandResult } from './query-runner.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
-import { createView, dropView, listViews, rebuildView, refreshView, type ViewCatalog } from './views.js'
+import { createView, dropView, listViews, type RefreshedView, rebuildView, refreshViews, type ViewCatalog } from './views.js'
 
 /** Runs a statement about views. */
 export async function runViewStatement(
@@ -41,26 +41,47 @@ export async function runViewStatement(
         maintenance: ['VARCHAR', made.maintenance],
       })
     }
-    case 'refreshView': {
-      const name = await canonical(catalog, nameOf(statement.view))
-      const result = await refreshView(host, name, { full: statement.full, signal })
-      return one(host, {
-        outcome: ['VARCHAR', result.outcome],
-        how: ['VARCHAR', result.how],
-        version: ['BIGINT', result.version],
-        sources: ['MAP(VARCHAR, BIGINT)', result.sources],
-        rows_added: ['BIGINT', result.rowsAdded],
-        rows_removed: ['BIGINT', result.rowsRemoved ?? null],
-        files_added: ['BIGINT', result.filesAdded],
-        files_removed: ['BIGINT', result.filesRemoved],
-        files_marked: ['BIGINT', result.filesMarked],
-        bytes_read: ['BIGINT', result.bytesRead],
-      })
+    case 'refreshViews': {
+      const names: string[] = []
+      for (const view of statement.views) names.push(await canonical(catalog, nameOf(view)))
+      const done = await refreshViews(host, names, { full: statement.full, signal })
+      return commandResult(host, REFRESHED, done.map(refreshedRow))
     }
     case 'dropView': {
       const name = await canonical(catalog, nameOf(statement.view))
       return one(host, { dropped: ['BOOLEAN', await dropView(host, catalog, name, statement.ifExists, signal)] })
     }
+  }
+}
+
+const REFRESHED = [
+  text('view'),
+  text('outcome'),
+  text('how'),
+  { name: 'version', type: 'BIGINT' },
+  { name: 'sources', type: 'MAP(VARCHAR, BIGINT)' },
+  ...['rows_added', 'rows_removed', 'files_added', 'files_removed', 'files_marked', 'bytes_read'].map((name) => ({
+    name,
+    type: 'BIGINT',
+  })),
+]
+
+/** @throws what kept the view from it. */
+function refreshedRow(refreshed: RefreshedView) {
+  if ('error' in refreshed) throw refreshed.error
+  const { result } = refreshed
+  return {
+    view: refreshed.view,
+    outcome: result.outcome,
+    how: result.how,
+    version: result.version,
+    sources: result.sources,
+    rows_added: result.rowsAdded,
+    rows_removed: result.rowsRemoved ?? null,
+    files_added: result.filesAdded,
+    files_removed: result.filesRemoved,
+    files_marked: result.filesMarked,
+    bytes_read: result.bytesRead,
   }
 }
 

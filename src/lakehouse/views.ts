@@ -269,9 +269,11 @@ async function refreshFrom(
 
 type PinnedView = PinnedSource & { readonly view: View }
 
+export type TimedRefresh = RefreshResult & { readonly elapsedMs: number }
+
 /** What became of a view that was refreshed with others. */
 export type RefreshedView =
-  | { readonly view: string; readonly result: RefreshResult }
+  | { readonly view: string; readonly result: TimedRefresh }
   | { readonly view: string; readonly error: unknown }
 
 /**
@@ -281,7 +283,7 @@ export type RefreshedView =
 export async function refreshViews(
   host: TableHost,
   names: readonly string[],
-  { signal }: RefreshOptions = {},
+  { full, signal }: RefreshOptions = {},
 ): Promise<readonly RefreshedView[]> {
   const pass = new ChangePass(host)
   const reading: ViewReading = { ...readingOf(host, signal), upstream: 'stored', changes: pass.changes }
@@ -291,8 +293,10 @@ export async function refreshViews(
   }
   const done = new Map<string, RefreshedView>()
   const settle = async (name: string, work: () => Promise<RefreshResult>) => {
+    const startedAtMs = host.clock.now()
     try {
-      done.set(name, { view: name, result: await work() })
+      const result = await work()
+      done.set(name, { view: name, result: { ...result, elapsedMs: host.clock.now() - startedAtMs } })
     } catch (error) {
       if (signal?.aborted) throw error
       done.set(name, { view: name, error })
@@ -310,19 +314,17 @@ export async function refreshViews(
         later.push(name)
       }
     }
-    await pass.read(
-      together.map(({ at }) => at),
-      { signal },
-    )
+    const followed = full ? [] : together.map(({ at }) => at)
+    await pass.read(followed, { signal })
     const left = together.map(({ pinned }) => pinned)
     const one = async () => {
       for (let next = left.shift(); next; next = left.shift()) {
         const view = next
-        await settle(view.name, () => refreshFrom(host, reading, view, { signal }))
+        await settle(view.name, () => refreshFrom(host, reading, view, { full, signal }))
       }
     }
     await Promise.all(Array.from({ length: TOGETHER_MAX }, one))
-    for (const name of later) await settle(name, () => refreshView(host, name, { signal }))
+    for (const name of later) await settle(name, () => refreshView(host, name, { full, signal }))
   } finally {
     await pass.close()
   }

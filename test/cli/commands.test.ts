@@ -246,6 +246,6 @@ describe('the commands on views', () => {
     expect(await cli.run(['refresh', 'per_url'])).toMatchObject({ code: 0, stdout: expect.stringContaining('2 rows in, 1 out') })
     expect((await cli.run(['refresh', 'per_url'])).stdout).toContain('is up to its sources')
     expect((await cli.run(['rebuild', 'per_url', '-o', 'json'])).stdout).toContain('"rowsAdded":2')
-    expect(await cli.run(['refresh', 'nope'])).toMatchObject({ code: 3 })
+    expect(await cli.run(['refresh', 'nope', 'per_url'])).toMatchObject({ code: 3, stdout: expect.stringContaining('per_url: ') })
   })
 })

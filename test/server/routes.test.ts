@@ -42,6 +42,7 @@ describe('/openapi.json', () => {
     '/v1/tables/{table}/undo': ['post'],
     '/v1/tables/{table}/vacuum': ['post'],
     '/v1/views': ['get'],
+    '/v1/views/refresh': ['post'],
     '/v1/views/{view}': ['get'],
     '/v1/views/{view}/lookup': ['get', 'post'],
     '/v1/views/{view}/rebuild': ['post'],

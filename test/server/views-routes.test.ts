@@ -35,6 +35,10 @@ describe('the routes of views', () => {
       sources: { hits: 2 },
     })
     expect(await jsonOf(await post('/v1/views/per_url/refresh', { full: true }))).toMatchObject({ how: 'full' })
+    expect(await jsonOf(await post('/v1/views/refresh', { views: ['per_url', 'nope'] }))).toMatchObject({
+      refreshed: [{ view: 'per_url', outcome: 'current' }],
+      failed: [{ view: 'nope', problem: { status: 404, code: 'VIEW_NOT_FOUND' } }],
+    })
     const as = 'SELECT url, max(n) AS n FROM hits GROUP BY url'
     expect(await jsonOf(await post('/v1/views/per_url/rebuild', { as }))).toMatchObject({ rowsAdded: 1 })
     expect(await problemOf(await post('/v1/views/nope/refresh', {}))).toMatchObject({ status: 404 })

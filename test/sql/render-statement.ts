@@ -141,8 +141,8 @@ export function renderStatement(statement: Statement): string {
       )
     case 'dropView':
       return words('DROP MATERIALIZED VIEW', s.ifExists && 'IF EXISTS', name(s.view))
-    case 'refreshView':
-      return words(`REFRESH MATERIALIZED VIEW ${name(s.view)}`, s.full && 'FULL')
+    case 'refreshViews':
+      return words(`REFRESH MATERIALIZED VIEW ${s.views.map(name).join(', ')}`, s.full && 'FULL')
     case 'rebuildView':
       return words(`REBUILD MATERIALIZED VIEW ${name(s.view)}`, s.as !== undefined && `AS ${s.as}`)
     case 'showViews':

@@ -235,7 +235,7 @@ const statement = fc.oneof(
   of('generate', { table, what: fc.constant('symlink_format_manifest') }),
   createView,
   of('dropView', { view: table, ifExists: fc.boolean() }),
-  of('refreshView', { view: table, full: fc.boolean() }),
+  of('refreshViews', { views: fc.array(table, { minLength: 1, maxLength: 3 }), full: fc.boolean() }),
   of('rebuildView', { view: table, as: fc.constantFrom(undefined, 'SELECT 1 AS a') }),
   of('showViews', {}),
 ) as fc.Arbitrary<Statement>

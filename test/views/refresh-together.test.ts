@@ -56,4 +56,15 @@ describe('views that are refreshed together', () => {
     expect(one).toMatchObject({ result: { outcome: 'refreshed', how: 'changes' } })
     expect(same).toMatchObject({ result: { outcome: 'refreshed', how: 'changes' } })
   })
+
+  it('are named in one statement, which fails with what kept one of them from it', async () => {
+    await lake.sql("INSERT INTO t VALUES ('k0', 1, 'q', 1)")
+    const refresh = async (views: string) => await (await lake.sql(`REFRESH MATERIALIZED VIEW ${views}`)).rows()
+    expect(await refresh('per_key, "how_many" FULL')).toMatchObject([
+      { view: 'per_key', outcome: 'refreshed', how: 'full' },
+      { view: 'how_many', outcome: 'refreshed', how: 'full' },
+    ])
+    await expect(refresh('nowhere, kept')).rejects.toMatchObject({ code: 'VIEW_NOT_FOUND' })
+    expect((await lake.view('kept').detail()).behind).toBe(false)
+  })
 })

@@ -22,10 +22,11 @@ export interface DropView {
   readonly ifExists: boolean
 }
 
-/** `REFRESH MATERIALIZED VIEW v [FULL]` */
-export interface RefreshView {
-  readonly kind: 'refreshView'
-  readonly view: TableName
+/** `REFRESH MATERIALIZED VIEW v, … [FULL]` */
+export interface RefreshViews {
+  readonly kind: 'refreshViews'
+  /** One at least. */
+  readonly views: readonly TableName[]
   readonly full: boolean
 }
 
@@ -41,7 +42,7 @@ export interface ShowViews {
   readonly kind: 'showViews'
 }
 
-export type ViewStatement = CreateView | DropView | RefreshView | RebuildView | ShowViews
+export type ViewStatement = CreateView | DropView | RefreshViews | RebuildView | ShowViews
 
 /** Behind CREATE [OR REPLACE] MATERIALIZED VIEW. */
 export function readCreateView(cursor: Cursor, orReplace: boolean): CreateView {
@@ -71,16 +72,17 @@ export function readDropView(cursor: Cursor): DropView {
 }
 
 /** Behind REFRESH. */
-export function readRefresh(cursor: Cursor): RefreshView {
+export function readRefresh(cursor: Cursor): RefreshViews {
   if (!cursor.accept('materialized', 'view'))
     throw unsupported(
       `REFRESH ${cursor.peek()?.text.toUpperCase() ?? ''}`.trim(),
       'write REFRESH MATERIALIZED VIEW; tables are always fresh',
     )
-  const view = readTableName(cursor)
+  const views = [readTableName(cursor)]
+  while (cursor.accept(',')) views.push(readTableName(cursor))
   const full = cursor.accept('full')
   cursor.end()
-  return { kind: 'refreshView', view, full }
+  return { kind: 'refreshViews', views, full }
 }
 
 /** Behind REBUILD. */
