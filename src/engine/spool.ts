@@ -85,25 +85,13 @@ export class Spool {
     return file.path
   }
 
-  private takeIdle(): LentFile | undefined {
-    for (let file = this.idle.pop(); file; file = this.idle.pop()) {
-      // Where temporary files are swept now and then, an open one may have lost its name.
-      if (existsSync(file.path)) return file
-      void discard(file)
-    }
-    return undefined
-  }
-
-  private async toLend(): Promise<LentFile> {
-    const path = this.file('text')
-    return { path, handle: await open(path, 'wx'), sizeBytes: 0 }
-  }
-
   async remove(path: string): Promise<void> {
     const lent = this.lent.get(path)
     this.lent.delete(path)
     if (lent && lent.sizeBytes <= IDLE_BYTES_MAX && this.idle.length < IDLE_MAX) return void this.idle.push(lent)
     if (lent) return discard(lent)
+    // A store on this machine has moved it away.
+    if (!existsSync(path)) return
     // Most are files, for which this is one call to the system instead of several.
     await unlink(path).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') await rm(path, { force: true, recursive: true })
@@ -123,6 +111,20 @@ export class Spool {
         return
       }
     }
+  }
+
+  private takeIdle(): LentFile | undefined {
+    for (let file = this.idle.pop(); file; file = this.idle.pop()) {
+      // Where temporary files are swept now and then, an open one may have lost its name.
+      if (existsSync(file.path)) return file
+      void discard(file)
+    }
+    return undefined
+  }
+
+  private async toLend(): Promise<LentFile> {
+    const path = this.file('text')
+    return { path, handle: await open(path, 'wx'), sizeBytes: 0 }
   }
 }
 

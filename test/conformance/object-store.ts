@@ -154,7 +154,7 @@ function describeWriting(store: () => ObjectStore, scratch: () => string, { putt
   })
 
   it('shows an object that is created after something only then, and never when that fails', async () => {
-    let happen = () => undefined as void
+    let happen: () => void = () => undefined
     const after = new Promise<void>((resolve) => {
       happen = resolve
     })

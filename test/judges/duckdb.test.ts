@@ -4,7 +4,7 @@ import { describeWhen } from '../support/needs.js'
 import { type PeerReader, peers, startReader } from '../support/peers.js'
 import { located } from './engines.js'
 import { describeEachPlace, type Place, sharedLake } from './lakes.js'
-import { buildTable, TABLE_KINDS } from './table-kinds.js'
+import { buildTable, kindsOn } from './table-kinds.js'
 
 function sharedReader(place: Place): () => PeerReader {
   let started: PeerReader | undefined
@@ -20,7 +20,7 @@ describeWhen(peers.available('duckdb'), peers.reason('duckdb'), 'duckdb', () => 
     (place) => {
       const lake = sharedLake(place)
       const reader = sharedReader(place)
-      it.each(TABLE_KINDS.filter((kind) => kind.readByDuckdb !== false))(
+      it.each(kindsOn(place).filter((kind) => kind.readByDuckdb !== false))(
         'reads a table $kind',
         { timeout: 60_000 },
         async (kind) => {

@@ -8,7 +8,7 @@ import { digestOfArrow } from '../support/arrow-digest.js'
 import type { ReadAnswer } from '../support/peers.js'
 import { type Judge, located } from './engines.js'
 import { digestAt, onDisk, type Place, sharedLake } from './lakes.js'
-import { buildTable, TABLE_KINDS, type TableKind } from './table-kinds.js'
+import { buildTable, kindsOn, TABLE_KINDS } from './table-kinds.js'
 
 const TIMEOUT = { timeout: 120_000 }
 
@@ -35,7 +35,6 @@ export function sparkColumns({ fields }: StructType): (readonly [string, string]
 }
 
 export interface RoundTripOptions {
-  readonly kinds?: readonly TableKind[]
   readonly expectSchema?: (answer: ReadAnswer, schema: StructType) => void
 }
 
@@ -43,7 +42,7 @@ export interface RoundTripOptions {
 export function readsAndAppendsToOurs(place: Place, judge: () => Promise<Judge>, options: RoundTripOptions = {}): void {
   const lake = sharedLake(place)
   const sees = options.expectSchema ?? expectSchema
-  it.each(options.kinds ?? TABLE_KINDS)('reads and appends to a table $kind', TIMEOUT, async (kind) => {
+  it.each(kindsOn(place))('reads and appends to a table $kind', TIMEOUT, async (kind) => {
     const { table, schema, digests } = await buildTable(place, await lake(), kind)
     const engine = await judge()
     const latest = digests.length - 1

@@ -10,7 +10,7 @@ import { done, hadoop, located, sparkJudge } from './engines.js'
 import { describeEachPlace, digestAt, freshName, onDisk, type Place, sharedLake } from './lakes.js'
 import { type ForeignTable, readsAndAppendsToOurs, readsOursFromACheckpoint, sparkColumns, writesForUs } from './round-trips.js'
 import { skipsNoWantedRow } from './statistics.js'
-import { run, TABLE_KINDS } from './table-kinds.js'
+import { run } from './table-kinds.js'
 
 const TIMEOUT = { timeout: 180_000 }
 const s3 = [peers.available('spark-s3a'), peers.reason('spark-s3a')] as const
@@ -65,7 +65,6 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'spark', () => {
   describeEachPlace(
     (place) => {
       readsAndAppendsToOurs(place, judge, {
-        kinds: TABLE_KINDS,
         expectSchema: (answer, schema) => expect(answer.columns).toEqual(sparkColumns(schema)),
       })
       writesForUs(place, judge, foreignTables(sql))

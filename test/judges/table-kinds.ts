@@ -8,7 +8,7 @@ import type { Lakehouse, StructType, Table } from '../../src/index.js'
 import { readLastCheckpoint } from '../../src/log/last-checkpoint.js'
 import { openStore } from '../../src/storage/open.js'
 import { digestOfArrow } from '../support/arrow-digest.js'
-import { freshName, type Place } from './lakes.js'
+import { freshName, onDisk, type Place } from './lakes.js'
 
 /** One commit after the other: rows as a query of DuckDB, or a compaction. */
 type Step = string | 'OPTIMIZE'
@@ -200,6 +200,13 @@ export const TABLE_KINDS: readonly TableKind[] = [
     steps: [numbers(0), numbers(10)],
   },
 ]
+
+/** On disk all kinds; elsewhere those of which the log or the paths are of a form of their own: values are the same everywhere. */
+export function kindsOn(place: Place): readonly TableKind[] {
+  const isOfOwnForm = ({ partitionBy, properties = {}, steps }: TableKind) =>
+    partitionBy !== undefined || 'delta.checkpointInterval' in properties || steps.includes('OPTIMIZE')
+  return place === onDisk ? TABLE_KINDS : TABLE_KINDS.filter((kind) => kind.kind === 'plain' || isOfOwnForm(kind))
+}
 
 /** A table that was built, and what its versions hold. */
 export interface BuiltTable {
