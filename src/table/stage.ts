@@ -43,7 +43,11 @@ export interface StageOptions {
   readonly given?: readonly string[] | undefined
   /** What the rows are held to beside the table's rules. */
   readonly rules?: readonly RowRule[] | undefined
-  /** Answers while files are still on their way into the store: no commit may name them before `stored`. @defaultValue false */
+  /**
+   * Answers while files, unless they are large, are on their way into the store: no commit may show before `stored`.
+   *
+   * @defaultValue false
+   */
   readonly early?: boolean | undefined
   /** Called when the rows are files of this machine, before these go to the store: the engine has done its work. */
   readonly onWritten?: (() => void) | undefined
@@ -57,6 +61,9 @@ export interface StageOptions {
    */
   readonly identityMarks?: IdentityMarks | undefined
 }
+
+/** While one commit waits for its files, others of the process wait for it: no longer than so much takes. */
+const EARLY_BYTES_MAX = 8 * 2 ** 20
 
 /** Files of one writing that go into the store at one time. */
 const PUTS_AT_ONCE = 4
@@ -162,9 +169,10 @@ async function stage(
     const stored = store(deps, files, signal).finally(() => deps.spool.remove(spooled))
     // A caller who turns away has no use for what became of them.
     stored.catch(() => undefined)
-    if (!options.early) await stored
     const bytes = written.reduce((sum, file) => sum + file.sizeBytes, 0)
-    return { adds: files.map(({ add }) => add), rows, bytes, identityMarks, stored: options.early ? stored : undefined }
+    const isEarly = options.early && bytes <= EARLY_BYTES_MAX
+    if (!isEarly) await stored
+    return { adds: files.map(({ add }) => add), rows, bytes, identityMarks, stored: isEarly ? stored : undefined }
   } finally {
     if (!isStoring) await deps.spool.remove(spooled)
   }
