@@ -30,7 +30,9 @@ const DUCKDB: Readonly<Record<string, string>> = {
  */
 export function duckdbType(type: DataType): string {
   if (typeof type === 'string') {
-    if (type.startsWith('decimal')) return type.replace('decimal', 'DECIMAL').replaceAll(' ', '')
+    const [decimal, precision = '10', scale = '0'] = /^decimal(?:\(\s*(\d+)\s*,\s*(\d+)\s*\))?$/.exec(type) ?? []
+    // Without digits it is what Spark takes it for.
+    if (decimal !== undefined && Number(precision) <= 38) return `DECIMAL(${precision},${scale})`
     const name = DUCKDB[type]
     if (!name) throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic cannot read columns of this type', { type })
     return name
@@ -50,24 +52,19 @@ const VARIANT_DEPTH_MAX = 200
 
 /**
  * A value cast to a column's type. JSON becomes a variant by what it says, a text stays a text.
- *
- * @throws {DeltaError} `TYPE_UNSUPPORTED` for a type that holds variants within.
  */
 export function castSql(value: string, type: DataType): string {
-  if (type !== 'variant') {
-    if (mentions(type, 'variant'))
-      throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic writes variants as columns only, not inside structs, arrays and maps')
-    return `${value}::${duckdbType(type)}`
-  }
+  const cast = `${value}::${duckdbType(type)}`
+  if (!mentions(type, 'variant')) return cast
   const text = `to_json(${value})::VARCHAR`
   // Most values have fewer brackets than may be nested, which is cheap to see.
   const mayBeDeep = `length(regexp_replace(${text}, '[^{\\[]+', '', 'g')) > ${VARIANT_DEPTH_MAX}`
   const brackets = `regexp_extract_all(${text}, '"(?:[^"\\\\]|\\\\.)*"|[][{}]')`
-  const steps = `list_transform(${brackets}, lambda b: {'d': CASE WHEN b IN ('[', '{') THEN 1 WHEN b IN (']', '}') THEN -1 ELSE 0 END, 'm': 1})`
-  const depth = `list_reduce(${steps}, lambda a, b: {'d': a.d + b.d, 'm': greatest(a.m, a.d + b.d)}).m`
+  const steps = `list_transform(${brackets}, lambda __b: {'d': CASE WHEN __b IN ('[', '{') THEN 1 WHEN __b IN (']', '}') THEN -1 ELSE 0 END, 'm': 1})`
+  const depth = `list_reduce(${steps}, lambda __a, __b: {'d': __a.d + __b.d, 'm': greatest(__a.m, __a.d + __b.d)}).m`
   return (
     `CASE WHEN contains(typeof(${value}), 'JSON') AND ${mayBeDeep} AND ${depth} > ${VARIANT_DEPTH_MAX} ` +
-    `THEN error('a variant is nested too deeply')::VARIANT ELSE ${value}::VARIANT END`
+    `THEN error('a variant is nested too deeply')::${duckdbType(type)} ELSE ${cast} END`
   )
 }
 

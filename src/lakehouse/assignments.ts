@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
-import { findField, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+import { findField, isStruct, mentions, type StructField, type StructType } from '../protocol/schema.js'
 import { oneCondition } from './table-snapshot.js'
 
 /** What a statement sets: a column, or a field inside of one, and an expression. */
@@ -67,9 +67,11 @@ function put(changes: Changes, within: StructType, path: readonly string[], clau
 }
 
 function newValue({ type }: StructField, old: string, change: string | typeof DEFAULT | Changes): string {
-  if (typeof change === 'string') return type === 'variant' ? `(${change})` : `${change}::${duckdbType(type)}`
+  // Queries may not make variants: what a value of one is made of becomes one where it is stored.
+  const typed = (value: string) => (mentions(type, 'variant') ? `(${value})` : `${value}::${duckdbType(type)}`)
+  if (typeof change === 'string') return typed(change)
   // Only columns have defaults.
-  if (change === DEFAULT) return `NULL::${duckdbType(type)}`
+  if (change === DEFAULT) return typed('NULL')
   const fields = isStruct(type) ? type.fields : []
   const members = fields.map((f) => {
     const inside = `${old}.${ident(f.name)}`

@@ -82,15 +82,11 @@ export function mergePlan(
   mayLack = false,
 ): MergePlan {
   const { targetName, sourceName, source, on } = parts
-  const variant = schema.fields.find(({ type }) => mentions(type, 'variant'))
-  if (variant)
-    throw new DeltaError(
-      'TYPE_UNSUPPORTED',
-      'deltaic does not merge into tables with variants',
-      { column: variant.name },
-      { hint: 'INSERT, UPDATE and DELETE take them' },
-    )
-  const all = parts.clauses.map((clause) => ({ ...clause, ...changeOf(schema, parts, sourceColumns, clause, mayLack) }))
+  const actions = parts.clauses.map((clause, index) => ({
+    ...clause,
+    ...changeOf(schema, parts, sourceColumns, clause, mayLack),
+    index,
+  }))
   checkReached(parts.clauses)
   const condition = `(${oneCondition(on)}\n)`
   const [t, s] = [`${target} AS ${ident(targetName)}`, `"__source" AS ${ident(sourceName)}`]
@@ -100,7 +96,7 @@ export function mergePlan(
     notMatchedBySource: `${t} ANTI JOIN ${s} ON ${condition}`,
   }
   const branches = (['matched', 'notMatched', 'notMatchedBySource'] as const).flatMap((when) => {
-    const own = all.flatMap((clause, index) => (clause.when === when ? [{ ...clause, index }] : []))
+    const own = actions.filter((clause) => clause.when === when)
     if (own.length === 0) return []
     const cases = own.map(
       ({ condition: and, index }) => `WHEN ${and === undefined ? 'TRUE' : `(${oneCondition(and)}\n)`} THEN ${index}`,
@@ -108,33 +104,60 @@ export function mergePlan(
     const chosen = `CASE ${cases.join(' ')} END`
     const address = (name: string, type: string) =>
       when === 'notMatched' ? `NULL::${type} AS ${ident(name)}` : `${ident(targetName)}.${ident(name)} AS ${ident(name)}`
-    const values = schema.fields.map((f, at) => {
+    const values = schema.fields.flatMap((f, at) => {
+      const isNew = when === 'notMatched'
+      if (mentions(f.type, 'variant')) {
+        const kept = isNew ? 'NULL' : `${ident(targetName)}.${ident(f.name)}`
+        return variantColumns(actions, f, at, ({ index, values: of }) =>
+          own.some((one) => one.index === index) ? `CASE ${chosen} WHEN ${index} THEN ${of.get(f.name) ?? kept} END` : 'NULL',
+        )
+      }
       const changed = own.flatMap(({ index, values: of }) => {
         const value = of.get(f.name)
         return value === undefined ? [] : [`WHEN ${index} THEN ${value}`]
       })
-      const old = when === 'notMatched' ? `NULL::${duckdbType(f.type)}` : `${ident(targetName)}.${ident(f.name)}`
-      return `${changed.length === 0 ? old : `CASE ${chosen} ${changed.join(' ')} ELSE ${old} END`} AS "__new_${at}"`
+      const old = isNew ? `NULL::${duckdbType(f.type)}` : `${ident(targetName)}.${ident(f.name)}`
+      return [`${changed.length === 0 ? old : `CASE ${chosen} ${changed.join(' ')} ELSE ${old} END`} AS "__new_${at}"`]
     })
     const selected = [address('__file', 'VARCHAR'), address('__row', 'BIGINT'), `${chosen} AS "__clause"`, ...values]
     return [`SELECT * FROM (SELECT ${selected.join(', ')} FROM ${joins[when]}) WHERE "__clause" IS NOT NULL`]
   })
-  const empty = schema.fields.map((f, at) => `NULL::${duckdbType(f.type)} AS "__new_${at}"`)
+  const empty = schema.fields.flatMap((f, at) =>
+    mentions(f.type, 'variant') ? variantColumns(actions, f, at, () => 'NULL') : [`NULL::${duckdbType(f.type)} AS "__new_${at}"`],
+  )
   const count = `SELECT ${['NULL::VARCHAR AS "__file"', 'count(*) AS "__row"', '-1 AS "__clause"', ...empty].join(', ')} FROM "__source"`
   return {
     text: `WITH "__source" AS MATERIALIZED (SELECT * FROM ${source}) ${[...branches, count].join(' UNION ALL ')}`,
-    clauses: all.map(({ when, kind, condition: and, given }) => ({ when, kind, condition: and, given })),
+    clauses: actions.map(({ when, kind, condition: and, given }) => ({ when, kind, condition: and, given })),
   }
 }
 
-/** What a clause makes of a row: the values of columns, each an expression of the column's type. */
+/** The clauses may give a variant as JSON, as a text or as it was: each has a column of its own. */
+function variantColumns(
+  actions: readonly MergeChange[],
+  f: StructField,
+  at: number,
+  valueFor: (action: MergeChange) => string,
+): string[] {
+  return actions
+    .filter(({ given }) => given.includes(f.name))
+    .map((action) => `${valueFor(action)} AS "__new_${at}_${action.index}"`)
+}
+
+/** What a clause makes of rows. */
+interface MergeChange extends Pick<MergePlanClause, 'kind' | 'given'> {
+  readonly index: number
+  /** Each an expression of the column's type, where that is no variant. */
+  readonly values: ReadonlyMap<string, string>
+}
+
 function changeOf(
   schema: StructType,
   { targetName, sourceName }: MergeParts,
   sourceColumns: readonly { readonly name: string }[],
   { action, when }: MergeClause,
   mayLack: boolean,
-): Pick<MergePlanClause, 'kind' | 'given'> & { readonly values: ReadonlyMap<string, string> } {
+): Omit<MergeChange, 'index'> {
   const isGenerated = ({ metadata }: StructField) => generationOf(metadata) !== undefined
   const numbers = identityColumns(schema).map(({ name }) => name)
   if (action.kind === 'delete') return { kind: 'delete', given: [], values: new Map() }
@@ -151,8 +174,10 @@ function changeOf(
       const from = sourceColumns.find(({ name }) => name.toLowerCase() === f.name.toLowerCase())?.name
       if (from !== undefined && numbers.includes(f.name))
         throw new DeltaError('FEATURE_UNSUPPORTED', 'a column that numbers the rows cannot be set', { column: f.name })
-      if (from !== undefined) values.set(f.name, `${ident(sourceName)}.${ident(from)}::${duckdbType(f.type)}`)
-      else if (!isGenerated(f) && !numbers.includes(f.name) && !mayLack)
+      if (from !== undefined) {
+        const value = `${ident(sourceName)}.${ident(from)}`
+        values.set(f.name, mentions(f.type, 'variant') ? value : `${value}::${duckdbType(f.type)}`)
+      } else if (!isGenerated(f) && !numbers.includes(f.name) && !mayLack)
         throw new DeltaError(
           'SCHEMA_MISMATCH',
           'the source has no such column',

@@ -126,7 +126,7 @@ function canonicalSql(path: string, roots: readonly string[]): string {
   const plain = `regexp_replace(regexp_replace(url_decode(${path}), '^file:/*', '/'), '^s3[an]:', 's3:')`
   const inside = roots.reduce((sql, root) => {
     const prefix = literal(`${root}/`)
-    return `CASE WHEN starts_with(${sql}, ${prefix}) THEN substr(${sql}, ${[...root].length + 2}) ELSE ${sql} END`
+    return `CASE WHEN starts_with(${sql}, ${prefix}) THEN ltrim(substr(${sql}, ${[...root].length + 1}), '/') ELSE ${sql} END`
   }, plain)
   const isOdd = `(contains(${path}, './') OR contains(${path}, '//'))`
   const isRelative = `NOT regexp_matches(${inside}, '^(/|[A-Za-z][A-Za-z0-9+.-]*:)')`

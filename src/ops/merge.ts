@@ -1,6 +1,9 @@
 import { assert, DeltaError } from '../base/errors.js'
 import { globLiteral, ident, literal } from '../engine/sql-text.js'
+import { duckdbType } from '../engine/types.js'
 import { type IdentityMarks, identityColumns } from '../protocol/identity.js'
+import { mentions, type StructField } from '../protocol/schema.js'
+import { fromSpool, spoolable } from '../table/column-sql.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import { completeRows } from '../table/row-columns.js'
@@ -27,7 +30,7 @@ export interface MergeAction {
 export interface MergeRequest {
   /**
    * Gives a row for each row that an action applies to: `"__file"` and `"__row"`, NULL for new rows, `"__clause"`, the action's
-   * index, and `"__new_0"`, …, the values of the table's columns. A row with `"__clause"` -1 has in `"__row"` the number of
+   * index, and `"__new_0"`, …, the values of the table's columns; of one that holds variants, `"__new_0_1"` is what the action with index 1 gives. A row with `"__clause"` -1 has in `"__row"` the number of
    * rows of the source.
    */
   readonly query: RowQuery
@@ -70,10 +73,18 @@ export async function mergeRows(
   const merged = spool.file('parquet')
   let found: FoundRows | undefined
   try {
-    await query.session.run(`COPY (${query.text}\n) TO ${literal(merged)} (FORMAT parquet, COMPRESSION snappy)`, {
-      params: query.params,
-      signal,
-    })
+    const types = new Map(
+      actions.flatMap((action, at) =>
+        newNames(fields, at, action).flatMap(({ name, field }) => (name === undefined ? [] : [[name, field.type] as const])),
+      ),
+    )
+    await query.session.run(
+      `COPY (${spoolable(query.text, types)}\n) TO ${literal(merged)} (FORMAT parquet, COMPRESSION snappy)`,
+      {
+        params: query.params,
+        signal,
+      },
+    )
     const told = `read_parquet(${globLiteral(merged)})`
     const rows = await countRows(query, told, actions, signal)
     const existing = `SELECT * FROM ${told} WHERE "__file" IS NOT NULL`
@@ -86,7 +97,6 @@ export async function mergeRows(
     const context = { table, source, snapshot, signal, onFile: request.onProgress }
     const kept = keptRowIds(snapshot)
     const ids = kept.target.schema.fields.slice(fields.length).map((f) => f.name)
-    const values = fields.map((f, at) => `"__new_${at}" AS ${ident(f.name)}`)
     const { inserted, marks } = await numberedRows(table, snapshot, `SELECT * FROM ${told} WHERE "__file" IS NULL`, rows.inserted)
     const numbering = [...marks.keys()]
     /** The rows that actions of a kind make, whole; `from` has the old rows of those that there are. */
@@ -99,6 +109,10 @@ export async function mergeRows(
           : kind === 'update'
             ? kept.columns(false)
             : ids.map((id) => `NULL::BIGINT AS ${ident(id)}`)
+        const values = newNames(fields, at, action).map(({ name, field }) => {
+          const value = name === undefined ? `NULL::${duckdbType(field.type)}` : fromSpool(field.type, ident(name))
+          return `${value} AS ${ident(field.name)}`
+        })
         const rowsOf = `SELECT ${[...values, ...idColumns].join(', ')} FROM (${from}) WHERE "__clause" = ${at}`
         const schema = withIds ? kept.target.schema : snapshot.schema
         const given = [...action.given, ...numbering, ...(withIds ? ids : [])]
@@ -175,6 +189,16 @@ async function numberedRows(
     numbers.values.has(f.name) ? [`${numbers.values.get(f.name)} AS "__new_${at}"`] : [],
   )
   return { inserted: `SELECT * REPLACE (${values.join(', ')}) FROM (${inserted})`, marks: numbers.marksAfter(rows) }
+}
+
+/** The columns of the answer that hold what an action makes of the table's; none of a variant that it does not give. */
+function newNames(fields: readonly StructField[], at: number, { kind, given }: MergeAction) {
+  if (kind === 'delete') return []
+  return fields.map((field, column) => {
+    const isVariant = mentions(field.type, 'variant')
+    const name = !isVariant ? `__new_${column}` : given.includes(field.name) ? `__new_${column}_${at}` : undefined
+    return { field, name }
+  })
 }
 
 interface Counts {

@@ -1,5 +1,6 @@
 import { globLiteral, ident } from '../engine/sql-text.js'
 import type { StructField } from '../protocol/schema.js'
+import { fromSpool, spoolable } from '../table/column-sql.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
 import { completeRows } from '../table/row-columns.js'
@@ -49,13 +50,19 @@ export async function updateRows(
   const kept = keptRowIds(snapshot)
   // Generated columns follow from the others.
   const given = fields.filter((f) => !request.defaults.has(f.name) && (values.has(f.name) || !isGenerated(f))).map((f) => f.name)
-  const found = await FoundRows.find(query, table.deps.spool, signal)
+  const types = new Map(fields.map(({ name, type }) => [name, type]))
+  const told = [...values, ...(request.old ?? [])].map(([column, name]) => [name, types.get(column) ?? 'void'] as const)
+  const spooled = { ...query, text: spoolable(query.text, new Map(told)) }
+  const found = await FoundRows.find(spooled, table.deps.spool, signal)
   try {
     const context = { table, source, snapshot, signal, onFile: request.onProgress }
-    const columns = fields.map((f) => `${ident(values.get(f.name) ?? f.name)} AS ${ident(f.name)}`)
+    const columns = fields.map((f) => {
+      const value = values.get(f.name)
+      return `${value === undefined ? ident(f.name) : fromSpool(f.type, ident(value))} AS ${ident(f.name)}`
+    })
     const updated = (rows: string) => `SELECT ${[...columns, ...kept.columns(false)].join(', ')} FROM (${rows})`
     const ids = kept.target.schema.fields.slice(fields.length).map((f) => f.name)
-    const read = request.old ? foundAlready(request.old, values) : withFoundRows
+    const read = request.old ? foundAlready(fields, request.old, values) : withFoundRows
     const staged = await read(context, found, async (rows) =>
       table.deps.database.use((connection) =>
         stageFiles(table.deps, connection, updated(rows), kept.target, { signal, given: [...given, ...ids] }),
@@ -105,9 +112,16 @@ export async function updateRows(
 }
 
 /** Rows of which the query gave everything. */
-function foundAlready(old: ReadonlyMap<string, string>, values: ReadonlyMap<string, string>): RowReader {
+function foundAlready(
+  fields: readonly StructField[],
+  old: ReadonlyMap<string, string>,
+  values: ReadonlyMap<string, string>,
+): RowReader {
   const columns = [
-    ...[...old].map(([column, name]) => `${ident(name)} AS ${ident(column)}`),
+    ...fields.flatMap(({ name, type }) => {
+      const given = old.get(name)
+      return given === undefined ? [] : [`${fromSpool(type, ident(given))} AS ${ident(name)}`]
+    }),
     ...[...values.values()].map((name) => ident(name)),
   ]
   return (_, found, work) => work(`SELECT ${columns.join(', ')} FROM read_parquet(${globLiteral(found.path)})`)

@@ -15,6 +15,8 @@ import { isReadableChange } from './type-widening.js'
  */
 export function checkReadable(protocol: Protocol, metadata: Metadata): void {
   const { minReaderVersion: version, readerFeatures } = protocol
+  const provider = metadata.format?.provider ?? 'parquet'
+  if (provider.toLowerCase() !== 'parquet') refuse('read', [`format ${provider}`])
   if (version > 3) refuse('read', [`reader version ${version}`])
   if (version === 3 && !readerFeatures) throw listless('readerFeatures')
   const implied = TABLE_FEATURES.filter((feature) => version === 2 && feature.legacy?.reader === 2).map(({ name }) => name)

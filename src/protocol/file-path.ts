@@ -58,7 +58,7 @@ export function canonicalFilePath(path: string, roots: readonly string[]): strin
   const decoded = path.includes('%') ? decodeFilePath(path) : path
   if (!isAbsoluteFilePath(decoded)) return withoutDots(decoded)
   const plain = decoded.replace(/^file:\/*/, '/').replace(/^s3[an]:/, 's3:')
-  for (const root of roots) if (plain.startsWith(`${root}/`)) return withoutDots(plain.slice(root.length + 1))
+  for (const root of roots) if (plain.startsWith(`${root}/`)) return withoutDots(plain.slice(root.length).replace(/^\/+/, ''))
   return plain
 }
 

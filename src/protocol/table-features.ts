@@ -169,7 +169,7 @@ export const TABLE_FEATURES: readonly TableFeature[] = [
     activeWhen: isOn('delta.enableVariantShredding'),
     reads: true,
     writes: true,
-    note: 'parts of such values in columns of their own',
+    note: 'parts of such values in columns of their own; files written here hold them whole',
   },
   { name: 'vacuumProtocolCheck', kind: 'reader-writer', reads: true, writes: true, note: 'VACUUM checks the writer protocol' },
   {

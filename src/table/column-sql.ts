@@ -26,11 +26,24 @@ export function columnSql(field: StructField, value: string, stored: DataType, c
 
 /** A column of the table as its files store it: the other way round. */
 export function storedSql(field: StructField, value: string, mode: MappingMode): string {
-  if (field.type === 'variant') return storedVariant(value)
-  const physical = physicalType(field.type, mode)
-  const typed = castSql(value, field.type)
-  const names = renames(physical, field.type)
-  return names ? `remap_struct(${typed}, NULL::${duckdbType(physical)}, ${names}, NULL)` : typed
+  return binary(physicalType(field.type, mode), field.type, castSql(value, field.type), 0)
+}
+
+/**
+ * A query whose columns of these types a file of this machine can hold, from which `fromSpool` reads them: the engine writes no variants
+ * within other values. What the query has for a variant may still be JSON or another value.
+ */
+export function spoolable(query: string, columns: ReadonlyMap<string, DataType>): string {
+  const given = [...columns].flatMap(([name, type]) => {
+    if (!mentions(type, 'variant')) return []
+    const value = castSql(ident(name), type)
+    return [`${typeof type === 'string' ? value : binary(type, type, value, 0)} AS ${ident(name)}`]
+  })
+  return given.length === 0 ? query : `SELECT * REPLACE (${given.join(', ')}) FROM (${query}\n)`
+}
+
+export function fromSpool(type: DataType, value: string): string {
+  return typeof type !== 'string' && mentions(type, 'variant') ? logical(type, type, value, 0, undefined) : value
 }
 
 /** The Parquet field ids of columns, at every depth, by physical name; none without column mapping, or for what only files have. */
@@ -56,8 +69,20 @@ export function padded(text: string, length: number): string {
 
 function logical(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
   const isOld = (calendar?.dates && mentions(type, 'date')) || (calendar?.instants && mentions(type, 'timestamp'))
-  if (isOld || mentions(type, 'variant') || mistakesText(type, stored)) return rebuilt(type, stored, value, depth, calendar)
-  const names = renames(type, stored)
+  if (!isOld && !mentions(type, 'variant') && !mistakesText(type, stored)) return renamed(type, stored, value)
+  if (typeof type === 'string' || typeof stored === 'string') return leaf(type, stored, value, calendar)
+  return rebuilt(type, stored, value, depth, (...part) => logical(...part, calendar))
+}
+
+/** The other way round: the value with variants in their binary parts. */
+function binary(type: DataType, given: DataType, value: string, depth: number): string {
+  if (type === 'variant') return storedVariant(value)
+  if (typeof type === 'string' || typeof given === 'string' || !mentions(type, 'variant')) return renamed(type, given, value)
+  return rebuilt(type, given, value, depth, binary)
+}
+
+function renamed(type: DataType, given: DataType, value: string): string {
+  const names = renames(type, given)
   return names ? `remap_struct(${value}, NULL::${duckdbType(type)}, ${names}, NULL)` : value
 }
 
@@ -77,7 +102,7 @@ function renames(type: DataType, physical: DataType): string | undefined {
 }
 
 /** What a nested type is made of, by the names that DuckDB has for it. */
-function parts(type: Exclude<DataType, string>): readonly (readonly [name: string, type: DataType])[] {
+function parts(type: Nested): readonly (readonly [name: string, type: DataType])[] {
   switch (type.type) {
     case 'struct':
       return type.fields.map((f) => [f.name, f.type])
@@ -91,19 +116,23 @@ function parts(type: Exclude<DataType, string>): readonly (readonly [name: strin
   }
 }
 
-function rebuilt(type: DataType, stored: DataType, value: string, depth: number, calendar: OldCalendar | undefined): string {
-  if (typeof type === 'string' || typeof stored === 'string') return leaf(type, stored, value, calendar)
+type Nested = Exclude<DataType, string>
+/** Gives a value of the type `given` as one of `type`, which has the same parts by other names. */
+type PartSql = (type: DataType, given: DataType, value: string, depth: number) => string
+
+/** A nested value, part by part. */
+function rebuilt(type: Nested, given: Nested, value: string, depth: number, partSql: PartSql): string {
   if (isStruct(type)) {
     const fields = type.fields.map((f, index) => {
-      const [name, inner] = parts(stored)[index] ?? [f.name, f.type]
-      return `${ident(f.name)} := ${logical(f.type, inner, `struct_extract(${value}, ${literal(name)})`, depth, calendar)}`
+      const [name, inner] = parts(given)[index] ?? [f.name, f.type]
+      return `${ident(f.name)} := ${partSql(f.type, inner, `struct_extract(${value}, ${literal(name)})`, depth)}`
     })
     return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${fields.join(', ')}) END`
   }
   const element = `"__e${depth}"`
-  const [first, second] = parts(stored).map(([, inner]) => inner)
-  const below = (inner: DataType, storedInner: DataType | undefined, text: string) =>
-    logical(inner, storedInner ?? inner, text, depth + 1, calendar)
+  const [first, second] = parts(given).map(([, inner]) => inner)
+  const below = (inner: DataType, givenInner: DataType | undefined, text: string) =>
+    partSql(inner, givenInner ?? inner, text, depth + 1)
   if (type.type === 'array') return `list_transform(${value}, lambda ${element}: ${below(type.elementType, first, element)})`
   const [key, inner] = [below(type.keyType, first, `${element}.key`), below(type.valueType, second, `${element}.value`)]
   return `map_from_entries(list_transform(map_entries(${value}), lambda ${element}: {'key': ${key}, 'value': ${inner}}))`
@@ -118,7 +147,7 @@ function mistakesText(type: DataType, stored: DataType): boolean {
 
 function leaf(type: DataType, stored: DataType, value: string, calendar: OldCalendar | undefined): string {
   if (mistakesText(type, stored)) return type === 'string' ? `decode(${value})` : `encode(${value})`
-  if (type === 'variant') return variant(value)
+  if (type === 'variant') return variant(`${value}::VARIANT`)
   if (type === 'date' && calendar?.dates) return gregorianDate(value)
   if (type === 'timestamp' && calendar?.instants) return gregorianInstant(value, calendar.zone)
   return value

@@ -3,7 +3,7 @@ import { sparkExpression } from '../engine/spark-expression.js'
 import { ident } from '../engine/sql-text.js'
 import { castSql, duckdbType } from '../engine/types.js'
 import { identityOf } from '../protocol/identity.js'
-import type { StructField, StructType } from '../protocol/schema.js'
+import type { DataType, StructField, StructType } from '../protocol/schema.js'
 import { generatedSql, generationOf } from './row-rules.js'
 
 /**
@@ -54,7 +54,7 @@ export interface InputField extends StructField {
 export async function inputFields(connection: Connection, { fields }: StructType): Promise<readonly InputField[]> {
   const given: InputField[] = []
   for (const column of fields) {
-    const f = column.type === 'variant' ? { ...column, type: 'json' } : column
+    const f = { ...column, type: withJson(column.type) }
     const identity = identityOf(f)
     if (identity && !identity.allowExplicitInsert) continue
     if (identity || generationOf(f.metadata) !== undefined) given.push({ ...f, nullable: true })
@@ -62,6 +62,19 @@ export async function inputFields(connection: Connection, { fields }: StructType
     else given.push(f)
   }
   return given
+}
+
+/** A type with JSON in place of variants, at every depth. */
+function withJson(type: DataType): DataType {
+  if (typeof type === 'string') return type === 'variant' ? 'json' : type
+  switch (type.type) {
+    case 'struct':
+      return { ...type, fields: type.fields.map((f) => ({ ...f, type: withJson(f.type) })) }
+    case 'array':
+      return { ...type, elementType: withJson(type.elementType) }
+    case 'map':
+      return { ...type, keyType: withJson(type.keyType), valueType: withJson(type.valueType) }
+  }
 }
 
 async function plainValue(connection: Connection, f: StructField, given: readonly string[] | undefined): Promise<string> {

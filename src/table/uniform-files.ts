@@ -28,6 +28,8 @@ export class UniformFiles {
     const { mapping = 'none', partitionColumns } = shape
     const fields = shape.fields.filter(({ name }) => !partitionColumns.includes(name))
     if (mapping === 'id' || shape.rowIds || fields.length === 0) return false
+    // Marked and unmarked variants within other values are told to be of one type, and then cannot be read as one.
+    if (fields.some(({ type }) => mentions(type, 'variant'))) return false
     if (files.some(({ stored }) => stored !== undefined)) return false
     // Of a lone file the engine takes an extreme from the footer, and for the greatest of floating-point numbers the NaN that may be there.
     if (files.length === 1 && fields.some(({ type }) => mentions(type, 'double') || mentions(type, 'float'))) return false

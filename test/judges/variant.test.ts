@@ -52,5 +52,24 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'variants', () => 
     expect(await (await lake.sql('SELECT v::JSON::VARCHAR AS v FROM t WHERE id = 5')).rows()).toEqual([
       { v: '{"d":2.25,"z":{"y":[1,2]}}' },
     ])
+
+    const within = `delta.\`${join(root, 'within')}\``
+    await lake.sql('CREATE TABLE within (id INT, s STRUCT<x: VARIANT, y: INT>, a ARRAY<VARIANT>, m MAP<STRING, VARIANT>)')
+    await lake.sql(
+      `INSERT INTO within VALUES (1, {x: '{"b": 1}'::JSON, y: 1}, ['"t"'::JSON, NULL], MAP {'k': '[1]'::JSON}), (2, NULL, [], NULL)`,
+    )
+    await sql(
+      `INSERT INTO ${within} SELECT 3, named_struct('x', parse_json('[2]'), 'y', 3), array(parse_json('{"c":3}')), map('k', parse_json('4'))`,
+    )
+    await lake.sql('UPDATE within SET id = id + 10 WHERE id = 1')
+    const told = [
+      { id: 2, x: null, a: [], k: null },
+      { id: 3, x: '[2]', a: ['{"c":3}'], k: '4' },
+      { id: 11, x: '{"b":1}', a: ['"t"', null], k: '[1]' },
+    ]
+    const asText = `SELECT id, to_json(s.x) AS x, transform(a, e -> to_json(e)) AS a, to_json(m['k']) AS k FROM ${within} ORDER BY id`
+    expect((await sql(asText))['rows']).toEqual(told)
+    const ourText = `SELECT id, nullif(s.x::JSON::VARCHAR, 'null') AS x, list_transform(a, lambda e: nullif(e::JSON::VARCHAR, 'null')) AS a, nullif(m['k']::JSON::VARCHAR, 'null') AS k FROM within ORDER BY id`
+    expect(await (await lake.sql(ourText)).rows()).toEqual(told)
   })
 })

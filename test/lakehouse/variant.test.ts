@@ -41,17 +41,18 @@ it('keeps variants through DELETE, UPDATE, OPTIMIZE and a copy', async () => {
   await lake.sql(`${CREATE} TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', 'delta.columnMapping.mode' = 'name')`)
   await lake.sql(`INSERT INTO t SELECT range, ('{"n": ' || range || '}')::JSON FROM range(6)`)
   await lake.sql(`DELETE FROM t WHERE id = 0; UPDATE t SET v = '[2]'::JSON WHERE id = 2`)
-  const merge = `MERGE INTO t USING (SELECT 3 AS id) s ON t.id = s.id WHEN MATCHED THEN DELETE`
-  await expect(lake.sql(merge)).rejects.toMatchObject({ code: 'TYPE_UNSUPPORTED' })
+  await lake.sql(`MERGE INTO t USING (SELECT 9 AS id, '{"nine": 9}'::JSON AS v UNION ALL SELECT 4, '"four"') s ON t.id = s.id
+    WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *`)
   await lake.sql(`UPDATE t SET v = 'three' WHERE id = 3; INSERT INTO t SELECT 7, '7'::JSON`)
   await lake.sql('OPTIMIZE t; CREATE TABLE u AS SELECT * FROM t')
   const expected = [
     [1, '{"n":1}'],
     [2, '[2]'],
     [3, '"three"'],
-    [4, '{"n":4}'],
+    [4, '"four"'],
     [5, '{"n":5}'],
     [7, '7'],
+    [9, '{"nine":9}'],
   ]
   expect(await rows(lake)).toEqual(expected)
   await lake.sql('INSERT OVERWRITE t SELECT * FROM u')
@@ -75,5 +76,40 @@ it('refuses what cannot be a variant here', async () => {
   await expect(lake.sql('CREATE TABLE p (id INT, v VARIANT) PARTITIONED BY (v)')).rejects.toMatchObject({
     code: 'ARGUMENT_INVALID',
   })
-  await expect(lake.sql('CREATE TABLE s (id INT, s STRUCT<v: VARIANT>)')).rejects.toMatchObject({ code: 'TYPE_UNSUPPORTED' })
+})
+
+it.each([
+  ['none', 'false'],
+  ['name', 'true'],
+])('holds variants within structs, arrays and maps; mapping mode %s, change feed %s', async (mode, feed) => {
+  await using lake = await openLake()
+  await lake.sql(`CREATE TABLE t (id INT, s STRUCT<x: VARIANT, y: INT>, a ARRAY<VARIANT>, m MAP<STRING, STRUCT<v: VARIANT>>)
+    TBLPROPERTIES ('delta.columnMapping.mode' = '${mode}', 'delta.enableChangeDataFeed' = '${feed}')`)
+  await lake.sql(`INSERT INTO t VALUES (1, {x: '{"b": 1, "a": 2}'::JSON, y: 1}, ['1'::JSON, NULL, '[2]'::JSON], MAP {'k': {v: '"t"'::JSON}}),
+    (2, NULL, NULL, NULL), (3, {x: NULL, y: 3}, [], MAP {})`)
+  await lake.table('t').append(ndjson({ id: 4, s: { x: [1, { z: null }], y: 4 }, a: ['x', 1.5], m: { k: { v: true } } }))
+  await lake.sql(`UPDATE t SET s = {x: '[5]'::JSON, y: s.y} WHERE id = 3`)
+  await lake.sql(`MERGE INTO t USING (SELECT 2 AS id, ['{"q": 1}'::JSON] AS a UNION ALL SELECT 5, ['9']) s ON t.id = s.id
+    WHEN MATCHED THEN UPDATE SET a = s.a WHEN NOT MATCHED THEN INSERT (id, a) VALUES (s.id, s.a)`)
+  await lake.sql('DELETE FROM t WHERE id = 99; OPTIMIZE t; CREATE TABLE u AS SELECT * FROM t')
+  for (const table of ['t', 'u'])
+    expect(
+      await rowsOf(
+        lake,
+        `SELECT id, s::JSON::VARCHAR AS s, a::JSON::VARCHAR AS a, m::JSON::VARCHAR AS m FROM ${table} ORDER BY id`,
+      ),
+    ).toEqual([
+      { id: 1, s: '{"x":{"a":2,"b":1},"y":1}', a: '[1,null,[2]]', m: '{"k":{"v":"t"}}' },
+      { id: 2, s: null, a: '[{"q":1}]', m: null },
+      { id: 3, s: '{"x":[5],"y":3}', a: '[]', m: '{}' },
+      { id: 4, s: '{"x":[1,{"z":null}],"y":4}', a: '["x",1.5]', m: '{"k":{"v":true}}' },
+      { id: 5, s: null, a: '[9]', m: null },
+    ])
+  if (feed === 'true')
+    expect(
+      await rowsOf(lake, "SELECT s::JSON::VARCHAR AS s, _change_type AS c FROM table_changes('t', 3, 3) ORDER BY 2"),
+    ).toEqual([
+      { s: '{"x":[5],"y":3}', c: 'update_postimage' },
+      { s: '{"x":null,"y":3}', c: 'update_preimage' },
+    ])
 })

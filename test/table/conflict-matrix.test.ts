@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AddFile, Metadata, Protocol, RemoveFile } from '../../src/protocol/actions.js'
+import { field, formatSchema, parseSchema } from '../../src/protocol/schema.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import type { Transaction } from '../../src/table/transaction.js'
 import { addOf, openWorld, removeOf, writeLog } from '../support/world.js'
@@ -15,44 +16,46 @@ import { addOf, openWorld, removeOf, writeLog } from '../support/world.js'
  * winner works on partition 2.
  */
 const SAME = `
-               1   2   3   4   5   6   7   8   9  10  11  12  13  14  15  16  17
-append         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·  1
-append txn     ·   T   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·  2
-append self  A/· A/·   A   A   A   R   A   A   A   A   A   A   ·   M   ·   ·   ·  3
-delete rows  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  4
-delete dv    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  5
-delete part  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  6
-update       A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  7
-merge by id  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  8
-merge insert A/· A/·   A   A   R   R   A   A   A   A   A   A   ·   M   ·   ·   ·  9
-replaceWhere A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  10
-overwrite    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  11
-restore        A   A   A   A   R   R   A   A   A   A   A   M   X   M   M   ·   ·  12
-optimize       ·   ·   ·   X   X   X   X   X   ·   X   X   X   X   M   ·   ·   ·  13
-set property   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·  14
-enable dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·  15
-add feature    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   P   ·  16
-set domain     ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   D  17
+               1   2   3   4   5   6   7   8   9  10  11  12  13  14  15  16  17  18
+append         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·   M  1
+append txn     ·   T   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·   M  2
+append self  A/· A/·   A   A   A   R   A   A   A   A   A   A   ·   M   ·   ·   ·   M  3
+delete rows  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  4
+delete dv    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  5
+delete part  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  6
+update       A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  7
+merge by id  A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  8
+merge insert A/· A/·   A   A   R   R   A   A   A   A   A   A   ·   M   ·   ·   ·   M  9
+replaceWhere A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  10
+overwrite    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  11
+restore        A   A   A   A   R   R   A   A   A   A   A   M   X   M   M   ·   ·   M  12
+optimize       ·   ·   ·   X   X   X   X   X   ·   X   X   X   X   M   ·   ·   ·   M  13
+set property   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  14
+enable dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  15
+add feature    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   P   ·   M  16
+set domain     ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   D   M  17
+append more    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  18
 `
 const APART = `
-               1   2   3   4   5   6   7   8   9  10  11  12  13  14  15  16  17
-append         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·  1
-append txn     ·   T   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·  2
-append self  A/· A/·   A   A   A   R   A   A   A   A   A   A   ·   M   ·   ·   ·  3
-delete rows    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  4
-delete dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  5
-delete part    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  6
-update         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  7
-merge by id    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  8
-merge insert   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  9
-replaceWhere   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·  10
-overwrite    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·  11
-restore        A   A   A   A   R   R   A   A   A   A   A   M   X   M   M   ·   ·  12
-optimize       ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   X   X   ·   M   ·   ·   ·  13
-set property   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·  14
-enable dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·  15
-add feature    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   P   ·  16
-set domain     ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   D  17
+               1   2   3   4   5   6   7   8   9  10  11  12  13  14  15  16  17  18
+append         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·   M  1
+append txn     ·   T   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   ·   M  2
+append self  A/· A/·   A   A   A   R   A   A   A   A   A   A   ·   M   ·   ·   ·   M  3
+delete rows    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  4
+delete dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  5
+delete part    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  6
+update         ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  7
+merge by id    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  8
+merge insert   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  9
+replaceWhere   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   R   R   ·   M   ·   ·   ·   M  10
+overwrite    A/· A/·   A   A   R   R   A   A   A   A   A   A   X   M   ·   ·   ·   M  11
+restore        A   A   A   A   R   R   A   A   A   A   A   M   X   M   M   ·   ·   M  12
+optimize       ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   X   X   ·   M   ·   ·   ·   M  13
+set property   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  14
+enable dv      ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  15
+add feature    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   P   ·   M  16
+set domain     ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   ·   D   M  17
+append more    ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   ·   M   ·   M   M   ·   ·   M  18
 `
 
 const world = await openWorld()
@@ -82,6 +85,11 @@ const configured = (t: Transaction, more: Record<string, string>): Metadata => (
   ...t.metadata,
   configuration: { ...t.metadata.configuration, ...more },
 })
+
+const withColumn = ({ metadata }: Transaction, name: string): Metadata => {
+  const schema = parseSchema(metadata.schemaString)
+  return { ...metadata, schemaString: formatSchema({ ...schema, fields: [...schema.fields, field(name, 'long')] }) }
+}
 
 const OPERATIONS: Readonly<Record<string, Stage>> = {
   append: (t, step) => t.add([fresh(step)]),
@@ -128,6 +136,7 @@ const OPERATIONS: Readonly<Record<string, Stage>> = {
   'add feature': (t) =>
     t.setProtocol({ ...t.protocol, writerFeatures: [...(t.protocol.writerFeatures ?? []), 'inCommitTimestamp'] }),
   'set domain': (t, { side }) => t.setDomain({ domain: 'mine', configuration: side, removed: false }),
+  'append more': (t, step) => t.add([fresh(step)]).setMetadata(withColumn(t, step.side)),
 }
 
 const PROTOCOL: Protocol = {
@@ -139,11 +148,10 @@ const PROTOCOL: Protocol = {
 
 async function tableAt(isolation: Record<string, string>): Promise<MemoryStore> {
   const store = new MemoryStore()
-  const field = (name: string) => ({ name, type: 'long', nullable: true, metadata: {} })
   const metaData: Metadata = {
     id: 'c0ffee00-0000-4000-8000-000000000001',
     format: { provider: 'parquet', options: {} },
-    schemaString: JSON.stringify({ type: 'struct', fields: [field('id'), field('p')] }),
+    schemaString: JSON.stringify({ type: 'struct', fields: [field('id', 'long'), field('p', 'long')] }),
     partitionColumns: ['p'],
     configuration: isolation,
   }

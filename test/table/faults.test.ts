@@ -2,12 +2,17 @@ import { describe, expect, it } from 'vitest'
 import { DeltaError } from '../../src/base/errors.js'
 import { GroupCommit } from '../../src/ingest/group-commit.js'
 import { openInput } from '../../src/ingest/input.js'
-import { loadInput } from '../../src/ingest/load.js'
+import { commitRows, loadInput } from '../../src/ingest/load.js'
 import { writeCheckpoint } from '../../src/log/checkpoint-write.js'
+import { alterTable } from '../../src/ops/alter.js'
+import { clusteringBy } from '../../src/ops/alter-clustering.js'
 import { compact } from '../../src/ops/optimize.js'
+import { field } from '../../src/protocol/schema.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import type { ObjectStore } from '../../src/storage/store.js'
 import type { DeltaTable } from '../../src/table/delta-table.js'
+import { evolvedFor } from '../../src/table/evolve.js'
+import { stageFiles } from '../../src/table/stage.js'
 import { sweepFaults, type WriteOperation } from '../support/fault-sweep.js'
 import { FaultyStore } from '../support/faulty-store.js'
 import { createTable, ndjson, openWorld, readRows } from '../support/world.js'
@@ -63,6 +68,32 @@ const PATHS: Readonly<Record<string, WriteOperation>> = {
   'append to a table with in-commit timestamps and row ids': {
     prepare: prepare({ 'delta.enableInCommitTimestamps': 'true', 'delta.feature.rowTracking': 'supported' }),
     run: async (table) => load(table, NEW_ROWS, BATCH),
+    repeatable: true,
+  },
+  'append that brings a column': {
+    prepare: prepare(),
+    run: async (table) => {
+      const incoming = { type: 'struct', fields: [field('id', 'long'), field('v', 'string'), field('more', 'long')] } as const
+      const evolved = evolvedFor(table, await table.snapshot(), incoming, 'merge')
+      const rows = "SELECT 4::BIGINT AS id, 'new' AS v, 1::BIGINT AS more"
+      return world.database.use(async (connection) =>
+        commitRows(table, evolved, (base) => stageFiles(table.deps, connection, rows, base), undefined),
+      )
+    },
+    repeatable: false,
+  },
+  'clustering by a column': {
+    prepare: prepare(),
+    run: async (table) =>
+      alterTable(table, world.source, async (snapshot, domains) => clusteringBy(snapshot, domains, [['v'], ['id']])),
+    repeatable: true,
+  },
+  'optimize of a clustered table': {
+    prepare: async (table) => {
+      await createTable(table, { clusterBy: [['id']] })
+      for (const row of ROWS) await load(table, [row])
+    },
+    run: async (table) => compact(table, world.source),
     repeatable: true,
   },
   'a group of requests': { prepare: prepare(), run: ingest, each: true, repeatable: true },
