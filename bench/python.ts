@@ -10,14 +10,26 @@ export interface PeerTimes<T> {
 }
 
 /** A script of `bench/` with Python's peers; `undefined` where `DELTAIC_PEERS` names no folder with them. */
-export function python(script: string, args: readonly string[], input = ''): string | undefined {
+export function python(script: string, args: readonly string[], input = '', timeout?: number): string | undefined {
   const executable = join(process.env['DELTAIC_PEERS'] ?? '', 'venv', 'bin', 'python')
   if (process.env['DELTAIC_PEERS'] === undefined || !existsSync(executable)) return undefined
-  return execFileSync(executable, [join('bench', script), ...args], { encoding: 'utf8', input, maxBuffer: 2 ** 28 })
+  const options = { encoding: 'utf8', input, maxBuffer: 2 ** 28, timeout, killSignal: 'SIGKILL' } as const
+  return execFileSync(executable, [join('bench', script), ...args], options)
 }
 
-/** Seconds of each run of each query; `null` for one that the engine refuses. */
-export function timeQueries(engine: string, lake: string, queries: readonly string[], rounds: number) {
-  const answer = python('peers.py', ['query', engine, lake, String(rounds)], JSON.stringify(queries))
-  return answer === undefined ? undefined : (JSON.parse(answer) as PeerTimes<readonly (readonly number[] | null)[]>)
+/** Seconds of each run of each query, `null` for one that the engine refuses; or why there are none. */
+export function timeQueries(
+  engine: string,
+  lake: string,
+  queries: readonly string[],
+  rounds: number,
+  timeoutMs?: number,
+): PeerTimes<readonly (readonly number[] | null)[]> | string {
+  try {
+    const answer = python('peers.py', ['query', engine, lake, String(rounds)], JSON.stringify(queries), timeoutMs)
+    return answer === undefined ? 'DELTAIC_PEERS names no folder with it' : (JSON.parse(answer) as PeerTimes<never>)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ETIMEDOUT') throw error
+    return `it gave no answer within ${(timeoutMs ?? 0) / 1000} s`
+  }
 }

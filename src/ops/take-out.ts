@@ -174,9 +174,9 @@ async function rewrite(context: TakeOutContext, found: FoundRows, some: Readonly
   try {
     const left = new Map<SnapshotFile, ScanFile>()
     await forEachBitmap(context, found, some, async ({ file, rows }, bitmap) => {
-      const deletedRows = spool.file('parquet')
-      gone.push(deletedRows)
-      await spool.write(deletedRows, rowsParquet(bitmap.rows()))
+      const deletedRows = { path: spool.file('parquet'), list: gone.length }
+      gone.push(deletedRows.path)
+      await spool.write(deletedRows.path, rowsParquet(new Map([[deletedRows.list, bitmap.rows()]])))
       left.set(file, { ...(scans.get(file) as ScanFile), deletedRows })
       done.remove(file, rows)
     })

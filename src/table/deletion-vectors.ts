@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib'
 import { DeltaError } from '../base/errors.js'
 import { Gate } from '../engine/range-cache-gate.js'
 import { IntervalSet, planRequests } from '../engine/range-cache-intervals.js'
-import { rowsParquet } from '../engine/rows-parquet.js'
+import { type RowList, rowsParquet } from '../engine/rows-parquet.js'
 import type { Spool } from '../engine/spool.js'
 import { type DeletionVectorDescriptor, deletionVectorId } from '../protocol/actions.js'
 import { damaged, FRAME_BYTES, locateDeletionVector, unframe, VECTOR_FILE_VERSION } from '../protocol/deletion-vector.js'
@@ -11,38 +11,47 @@ import { RowBitmap } from '../protocol/row-bitmap.js'
 import type { ByteRange, ObjectStore, StoreOptions } from '../storage/store.js'
 import { isOutside, placeOf } from './file-place.js'
 
-/** The deleted rows of a data file, for as long as they are held. */
-export interface HeldRows {
-  /** A Parquet file of this machine with one BIGINT column, `row`, ascending. */
-  readonly path: string
+/** The deleted rows of a data file, ascending, for as long as they are held. */
+export interface HeldRows extends RowList {
   release(): void
 }
 
-interface CachedRows {
-  readonly key: string
+/** Vectors in one file of this machine: to open a file takes longer than to read a small vector out of it. */
+interface Pack {
   readonly path: string
-  readonly loaded: Promise<void>
+  readonly keys: readonly string[]
   sizeBytes: number
   holds: number
 }
 
+interface CachedRows {
+  readonly pack: Pack
+  readonly list: number
+  readonly loaded: Promise<void>
+}
+
 const BYTES_MAX = 2 ** 30
 const REQUESTS_MAX = 8
+/** A pack is full at so many rows: whoever wants one vector of it reads them all. */
+const PACK_ROWS = 32 * 1024
 /** Writers pack vectors into files of some megabytes, so that neighbours come in one request. */
 const GAP_BYTES_MAX = 64 * 1024
 const NEVER = new AbortController().signal
 
 /**
- * The deletion vectors of tables as local Parquet files of row positions, made once and shared by whoever reads the
+ * The deletion vectors of tables as row positions in local Parquet files, made once and shared by whoever reads the
  * files that they belong to. A vector never changes; beyond a number of bytes those go that nobody holds, those used
  * longest ago first.
  */
 export class DeletionVectors {
   private readonly spool: Spool
   private readonly bytesMax: number
-  /** By table and vector, those used longest ago first. */
+  /** By table and vector. */
   private readonly cached = new Map<string, CachedRows>()
+  /** Those that are written, those used longest ago first. */
+  private readonly packs = new Set<Pack>()
   private readonly gate = new Gate(REQUESTS_MAX)
+  private lists = 0
   private bytes = 0
 
   constructor(spool: Spool, bytesMax = BYTES_MAX) {
@@ -63,71 +72,89 @@ export class DeletionVectors {
     options.signal?.throwIfAborted()
     const keys = vectors.map((vector) => JSON.stringify([store.uri, deletionVectorId(vector)]))
     const missing = new Map(vectors.flatMap((vector, at) => (this.cached.has(keys[at] ?? '') ? [] : [[keys[at] ?? '', vector]])))
-    const loading = bitmapsOf(store, [...missing.values()], this.gate)
-    let nth = 0
-    for (const key of missing.keys()) this.begin(key, loading[nth++] as Promise<RowBitmap>)
+    this.begin([...missing.keys()], [...missing.values()], bitmapsOf(store, [...missing.values()], this.gate))
     const held = keys.map((key) => this.hold(key))
     try {
       await Promise.all(held.map(({ loaded }) => loaded))
       options.signal?.throwIfAborted()
     } catch (error) {
-      for (const rows of held) this.release(rows)
+      for (const { pack } of held) this.release(pack)
       throw error
     }
     this.evict()
-    return held.map((rows) => {
+    return held.map(({ pack, list }) => {
       let isHeld = true
       return {
-        path: rows.path,
+        path: pack.path,
+        list,
         release: () => {
-          if (isHeld) this.release(rows)
+          if (isHeld) this.release(pack)
           isHeld = false
         },
       }
     })
   }
 
-  private begin(key: string, loading: Promise<RowBitmap>): void {
-    const path = this.spool.file('parquet')
-    const load = async () => {
-      const bitmap = await loading
-      try {
-        const parquet = rowsParquet(bitmap.rows())
-        await this.spool.write(path, parquet)
-        rows.sizeBytes = parquet.length
-        this.bytes += parquet.length
-      } finally {
-        bitmap.dispose()
+  private begin(
+    keys: readonly string[],
+    vectors: readonly DeletionVectorDescriptor[],
+    loading: readonly Promise<RowBitmap>[],
+  ): void {
+    for (let from = 0, until = 0; from < keys.length; from = until) {
+      for (let rows = 0; until < keys.length && (until === from || rows < PACK_ROWS); until++)
+        rows += vectors[until]?.cardinality ?? 0
+      const pack = { path: this.spool.file('parquet'), keys: keys.slice(from, until), sizeBytes: 0, holds: 0 }
+      const lists = new Map(loading.slice(from, until).map((bitmap) => [this.lists++, bitmap]))
+      const written = this.write(pack, lists)
+      written.catch(() => {}) // Whoever waits for one of its vectors sees the failure.
+      for (const [at, [list, bitmap]] of [...lists].entries()) {
+        const [key, loaded] = [pack.keys[at] ?? '', bitmap.then(() => written)]
+        this.cached.set(key, { pack, list, loaded })
+        loaded.catch(() => this.cached.delete(key))
       }
     }
-    const rows: CachedRows = { key, path, sizeBytes: 0, holds: 0, loaded: load() }
-    this.cached.set(key, rows)
-    rows.loaded.catch(() => this.cached.delete(key))
+  }
+
+  /** A vector that cannot be read is left out: the others are as good without it. */
+  private async write(pack: Pack, loading: ReadonlyMap<number, Promise<RowBitmap>>): Promise<void> {
+    const bitmaps: (readonly [number, RowBitmap])[] = []
+    for (const [list, bitmap] of loading)
+      await bitmap.then(
+        (read) => bitmaps.push([list, read]),
+        () => {},
+      )
+    try {
+      const parquet = rowsParquet(new Map(bitmaps.map(([list, bitmap]) => [list, bitmap.rows()])))
+      await this.spool.write(pack.path, parquet)
+      pack.sizeBytes = parquet.length
+      this.bytes += parquet.length
+      this.packs.add(pack)
+    } finally {
+      for (const [, bitmap] of bitmaps) bitmap.dispose()
+    }
   }
 
   private hold(key: string): CachedRows {
     const rows = this.cached.get(key) as CachedRows
-    rows.holds++
+    rows.pack.holds++
     return rows
   }
 
-  private release(rows: CachedRows): void {
-    rows.holds--
-    if (this.cached.get(rows.key) === rows) {
-      this.cached.delete(rows.key)
-      this.cached.set(rows.key, rows)
-    }
+  private release(pack: Pack): void {
+    pack.holds--
+    if (this.packs.delete(pack)) this.packs.add(pack)
     this.evict()
   }
 
   private evict(): void {
-    for (const [key, rows] of this.cached) {
+    for (const pack of this.packs) {
       if (this.bytes <= this.bytesMax) return
-      if (rows.holds > 0) continue
-      this.cached.delete(key)
-      this.bytes -= rows.sizeBytes
+      if (pack.holds > 0) continue
+      this.packs.delete(pack)
+      for (const key of pack.keys) if (this.cached.get(key)?.pack === pack) this.cached.delete(key)
+      this.bytes -= pack.sizeBytes
       // What cannot be removed now goes with the spool.
-      void this.spool.remove(rows.path).catch(() => undefined)
+      void this.spool.remove(pack.path).catch(() => undefined)
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { RangeCache } from '../engine/range-cache.js'
+import type { RowList } from '../engine/rows-parquet.js'
 import type { DeletionVectorDescriptor } from '../protocol/actions.js'
 import { physicalColumns } from '../protocol/column-mapping.js'
 import type { StructField } from '../protocol/schema.js'
@@ -85,7 +86,7 @@ export class FileSource {
       release()
       throw failed.reason
     }
-    const lists = new Map(deleted.status === 'fulfilled' ? vectors.map((vector, at) => [vector, deleted.value[at]?.path]) : [])
+    const lists = new Map(deleted.status === 'fulfilled' ? vectors.map((vector, at) => [vector, deleted.value[at]]) : [])
     const found = held.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
     try {
       const facts = await this.footers.facts(
@@ -105,7 +106,7 @@ export class FileSource {
 function scanFile(
   file: SourceFile,
   localFile: string,
-  lists: ReadonlyMap<DeletionVectorDescriptor, string | undefined>,
+  lists: ReadonlyMap<DeletionVectorDescriptor, RowList | undefined>,
   { stored, calendar }: FooterFacts = {},
 ): ScanFile {
   const { partitionValues, baseRowId, defaultRowCommitVersion, physicalRows, deletionVector, onlyVector } = file

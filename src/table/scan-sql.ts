@@ -1,3 +1,4 @@
+import type { RowList } from '../engine/rows-parquet.js'
 import { escapeGlob, ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { PartitionValues } from '../protocol/actions.js'
@@ -13,10 +14,10 @@ export interface ScanFile {
   readonly localFile: string
   /** By physical name, as in the log. */
   readonly partitionValues: PartitionValues
-  /** A Parquet file of this machine with one BIGINT column `row`: positions of rows that are gone, ascending. */
-  readonly deletedRows?: string | undefined
-  /** The same for the only rows to give. */
-  readonly onlyRows?: string | undefined
+  /** Rows that are gone. */
+  readonly deletedRows?: RowList | undefined
+  /** The only rows to give. */
+  readonly onlyRows?: RowList | undefined
   readonly baseRowId?: number | undefined
   readonly defaultRowCommitVersion?: number | undefined
   /** Rows of the file, deleted ones included, where statistics tell. */
@@ -210,21 +211,21 @@ function constantRows(
   return `(VALUES ${rows.join(', ')}) AS "__constant"(${names.map(ident).join(', ')})`
 }
 
-/** Joins rows of files with those whose positions their vectors list. */
+/** Joins rows of files with those whose positions are listed. */
 function rowJoin(kind: 'ANTI' | 'SEMI', alias: string, files: readonly ScanFile[], listedIn: 'deletedRows' | 'onlyRows'): string {
-  const vectors = files.flatMap(({ localFile, [listedIn]: vector }) => (vector === undefined ? [] : [{ vector, localFile }]))
-  if (vectors.length === 0) return ''
-  const [one] = vectors
+  const listed = files.flatMap(({ localFile, [listedIn]: rows }) => (rows === undefined ? [] : [{ ...rows, localFile }]))
+  if (listed.length === 0) return ''
+  const [one] = listed
   if (one && files.length === 1)
     return (
-      ` ${kind} JOIN read_parquet(${literal(escapeGlob(one.vector))}, hive_partitioning = false) AS "${alias}" ` +
+      ` ${kind} JOIN (SELECT "row" FROM read_parquet(${literal(escapeGlob(one.path))}, hive_partitioning = false) WHERE "list" = ${one.list}) AS "${alias}" ` +
       `ON "__data"."file_row_number" = "${alias}"."row"`
     )
-  const list = vectors.map(({ vector }) => literal(escapeGlob(vector))).join(', ')
-  const pairs = vectors.map(({ vector, localFile }) => `(${literal(vector)}, ${literal(localFile)})`).join(', ')
+  const paths = [...new Set(listed.map(({ path }) => literal(escapeGlob(path))))].join(', ')
+  const lists = listed.map(({ list, localFile }) => `(${list}, ${literal(localFile)})`).join(', ')
   const rows =
-    `SELECT "__vector"."__file", "__rows"."row" AS "__row" FROM read_parquet([${list}], hive_partitioning = false, filename = '__name') AS "__rows" ` +
-    `JOIN (VALUES ${pairs}) AS "__vector"("__name", "__file") USING ("__name")`
+    `SELECT "__lists"."__file", "__rows"."row" AS "__row" FROM read_parquet([${paths}], hive_partitioning = false) AS "__rows" ` +
+    `JOIN (VALUES ${lists}) AS "__lists"("list", "__file") USING ("list")`
   return (
     ` ${kind} JOIN (${rows}) AS "${alias}" ` +
     `ON "__data"."__file" = "${alias}"."__file" AND "__data"."file_row_number" = "${alias}"."__row"`

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import type { RowList } from '../../src/engine/rows-parquet.js'
 import { openInput } from '../../src/ingest/input.js'
 import { loadInput } from '../../src/ingest/load.js'
 import { compact } from '../../src/ops/optimize.js'
@@ -7,7 +8,7 @@ import type { Action, DeletionVectorDescriptor } from '../../src/protocol/action
 import { deletionVectorPath, describeDeletionVector, frame } from '../../src/protocol/deletion-vector.js'
 import { RowBitmap } from '../../src/protocol/row-bitmap.js'
 import { MemoryStore } from '../../src/storage/memory.js'
-import { DeletionVectors } from '../../src/table/deletion-vectors.js'
+import { DeletionVectors, type HeldRows } from '../../src/table/deletion-vectors.js'
 import { tombstoneOf } from '../../src/table/tombstone.js'
 import { FaultyStore } from '../support/faulty-store.js'
 import { createTable, ndjson, openWorld, readRows } from '../support/world.js'
@@ -37,8 +38,8 @@ async function putVectors(store: MemoryStore, ...vectors: readonly (readonly num
   return described
 }
 
-async function rowsIn(path: string): Promise<number[]> {
-  const rows = await world.database.rows<{ row: bigint }>(`SELECT "row" FROM read_parquet('${path}')`)
+async function rowsIn({ path, list }: RowList): Promise<number[]> {
+  const rows = await world.database.rows<{ row: bigint }>(`SELECT "row" FROM read_parquet('${path}') WHERE list = ${list}`)
   return rows.map(({ row }) => Number(row))
 }
 
@@ -49,8 +50,9 @@ describe('deletion vectors', () => {
     const journal = new FaultyStore(store)
     const vectors = new DeletionVectors(world.spool)
     const [some, others] = await Promise.all([vectors.open(journal, described), vectors.open(journal, described.slice(1))])
-    expect(await Promise.all(some.map(({ path }) => rowsIn(path)))).toEqual([[1, 5], [7], [0, 2, 4]])
-    expect(others.map(({ path }) => path)).toEqual(some.slice(1).map(({ path }) => path))
+    expect(await Promise.all(some.map(rowsIn))).toEqual([[1, 5], [7], [0, 2, 4]])
+    expect(others.map(({ list }) => list)).toEqual(some.slice(1).map(({ list }) => list))
+    expect(new Set(some.map(({ path }) => path)).size).toBe(1)
     expect(journal.journal).toEqual([`get ${FILE}`])
   })
 
@@ -58,15 +60,28 @@ describe('deletion vectors', () => {
     const store = new MemoryStore()
     const [first, second] = (await putVectors(store, [1], [2])) as [DeletionVectorDescriptor, DeletionVectorDescriptor]
     const vectors = new DeletionVectors(world.spool, 1)
-    const [held] = await vectors.open(store, [first])
+    const [held] = (await vectors.open(store, [first])) as [HeldRows]
     const [released] = await vectors.open(store, [second])
-    expect(await rowsIn(held?.path ?? '')).toEqual([1])
+    expect(await rowsIn(held)).toEqual([1])
     released?.release()
-    held?.release()
-    held?.release()
-    const [again] = await vectors.open(store, [first])
-    expect(again?.path).not.toBe(held?.path)
-    expect(await rowsIn(again?.path ?? '')).toEqual([1])
+    held.release()
+    held.release()
+    const [again] = (await vectors.open(store, [first])) as [HeldRows]
+    expect(again.path).not.toBe(held.path)
+    expect(await rowsIn(again)).toEqual([1])
+  })
+
+  it('come without those that cannot be read', async () => {
+    const store = new MemoryStore()
+    const [first, second] = (await putVectors(store, [1, 5], [2])) as [DeletionVectorDescriptor, DeletionVectorDescriptor]
+    const vectors = new DeletionVectors(world.spool)
+    const [damaged, sound] = await Promise.allSettled([
+      vectors.open(store, [{ ...first, cardinality: 7 }, second]),
+      vectors.open(store, [second]),
+    ])
+    expect(damaged).toMatchObject({ reason: { code: 'DELETION_VECTOR_DAMAGED' } })
+    expect(await rowsIn((sound as PromiseFulfilledResult<HeldRows[]>).value[0] as HeldRows)).toEqual([2])
+    expect(await Promise.all((await vectors.open(store, [first, second])).map(rowsIn))).toEqual([[1, 5], [2]])
   })
 
   it('are read again after a failure', async () => {

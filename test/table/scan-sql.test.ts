@@ -101,12 +101,18 @@ describe('a scan of files whose types are narrower than the table’s', () => {
 describe('a scan of files with deleted rows', () => {
   const shape = { fields: [field('i', 'long'), field('p', 'string')], partitionColumns: ['p'] }
   const files = async () => {
-    const vector = await file('SELECT unnest([0, 2])::BIGINT AS row')
-    const other = await file('SELECT 1::BIGINT AS row')
+    const vector = await file('SELECT 1::INT AS list, unnest([0, 2])::BIGINT AS row UNION ALL SELECT 3, 1')
+    const other = await file('SELECT 2::INT AS list, 1::BIGINT AS row')
     return [
-      await file('SELECT i FROM range(3) t(i)', { deletedRows: vector.localFile, partitionValues: { p: 'a' } }),
+      await file('SELECT i FROM range(3) t(i)', {
+        deletedRows: { path: vector.localFile, list: 1 },
+        partitionValues: { p: 'a' },
+      }),
       await file('SELECT i FROM range(3, 5) t(i)', { partitionValues: { p: '' } }),
-      await file('SELECT i FROM range(5, 7) t(i)', { deletedRows: other.localFile, partitionValues: { p: null } }),
+      await file('SELECT i FROM range(5, 7) t(i)', {
+        deletedRows: { path: other.localFile, list: 2 },
+        partitionValues: { p: null },
+      }),
     ]
   }
 
