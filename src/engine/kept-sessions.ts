@@ -3,8 +3,8 @@ import type { Database, Session } from './database.js'
 
 const KINDS_MAX = 16
 const SESSIONS_MAX = 8
-/** The views of a table of many files are long, and cost little beside reading it. */
-const TEXT_LENGTH_MAX = 64 * 1024
+/** Of the statements of all sessions: the engine keeps the trees of views, which for a table of many files are large. */
+const TEXT_LENGTH_MAX = 16 * 2 ** 20
 
 /**
  * Idle sessions that hold the temporary tables and views of earlier queries. To a query that is asked again, of the same versions, its
@@ -14,6 +14,8 @@ export class KeptSessions {
   readonly database: Database
   private readonly idle = new LRUCache<string, Session[]>({
     max: KINDS_MAX,
+    maxSize: TEXT_LENGTH_MAX,
+    sizeCalculation: (sessions, made) => Math.max(1, sessions.length * made.length),
     dispose: (sessions) => {
       for (const session of sessions) session.close()
     },
@@ -41,7 +43,7 @@ export class KeptSessions {
   give(made: readonly string[], session: Session): void {
     const key = keyOf(made)
     const kept = this.idle.get(key) ?? []
-    if (kept.length >= SESSIONS_MAX || key.length > TEXT_LENGTH_MAX) session.close()
+    if (kept.length >= SESSIONS_MAX || (kept.length + 1) * key.length > TEXT_LENGTH_MAX) session.close()
     else this.idle.set(key, [...kept, session], { noDisposeOnSet: true })
   }
 

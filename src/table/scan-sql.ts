@@ -100,7 +100,11 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   const isSame = constants.every((f) =>
     files.every((file) => partitionValueOf(file, f, mapping) === partitionValueOf(files[0], f, mapping)),
   )
-  const rowJoins = [rowJoin('ANTI', '__deleted', files, 'deletedRows'), rowJoin('SEMI', '__only', files, 'onlyRows')].join('')
+  const key = address ? BY_NAME : BY_PLACE
+  const rowJoins = [
+    rowJoin('ANTI', '__deleted', key, files, 'deletedRows'),
+    rowJoin('SEMI', '__only', key, files, 'onlyRows'),
+  ].join('')
   const isJoined = !isSame || rowIds !== undefined
   const given = fields.map((f) => `${columnOf(f)} AS ${ident(f.name)}`)
   if (address) given.push(`"__data"."__file" AS "__file"`, `"__data"."file_row_number" AS "__row"`)
@@ -109,10 +113,9 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
       `${coalesced(rowIds.materializedId, '"__materialized_id"', '"__constant"."__base" + "__data"."file_row_number"')} AS "__row_id"`,
       `${coalesced(rowIds.materializedVersion, '"__materialized_version"', '"__constant"."__version"')} AS "__row_commit_version"`,
     )
-  const named = isJoined || rowJoins !== '' || address ? ", filename = '__file'" : ''
-  const reader = `${readerSql({ ...shape, fields: stored }, files, named)} AS "__data"`
+  const reader = `${readerSql({ ...shape, fields: stored }, files, address ? ", filename = '__file'" : '')} AS "__data"`
   const joined = isJoined
-    ? ` JOIN ${constantRows(isSame ? [] : constants, rowIds !== undefined, mapping, files)} USING ("__file")`
+    ? ` JOIN ${constantRows(isSame ? [] : constants, rowIds !== undefined, key, mapping, files)} ON ${key.column} = "__constant"."__key"`
     : ''
   return `SELECT ${given.join(', ') || 'NULL AS "__none"'} FROM ${reader}${rowJoins}${joined}`
 
@@ -196,24 +199,41 @@ function readerSchema(
   return `MAP {${entries.join(', ')}}`
 }
 
+/** What tells the files of a reader apart. */
+interface FileKey {
+  readonly column: string
+  readonly of: (file: ScanFile, at: number) => string
+}
+
+const BY_NAME: FileKey = { column: '"__data"."__file"', of: ({ localFile }) => literal(localFile) }
+/** Cheaper to compare, and true as long as a reader gives no names: by a condition on them it leaves out files, and counts anew. */
+const BY_PLACE: FileKey = { column: '"__data"."file_index"', of: (_, at) => `${at}::UBIGINT` }
+
 function constantRows(
   constants: readonly StructField[],
   hasRowIds: boolean,
+  key: FileKey,
   mapping: MappingMode,
   files: readonly ScanFile[],
 ): string {
-  const rows = files.map((file) => {
+  const rows = files.map((file, at) => {
     const values = constants.map((f) => constant(f, partitionValueOf(file, f, mapping)))
     const bases = hasRowIds ? [whole(file.baseRowId), whole(file.defaultRowCommitVersion)] : []
-    return `(${[literal(file.localFile), ...values, ...bases].join(', ')})`
+    return `(${[key.of(file, at), ...values, ...bases].join(', ')})`
   })
-  const names = ['__file', ...constants.map((f) => readAs(f.name)), ...(hasRowIds ? ['__base', '__version'] : [])]
+  const names = ['__key', ...constants.map((f) => readAs(f.name)), ...(hasRowIds ? ['__base', '__version'] : [])]
   return `(VALUES ${rows.join(', ')}) AS "__constant"(${names.map(ident).join(', ')})`
 }
 
 /** Joins rows of files with those whose positions are listed. */
-function rowJoin(kind: 'ANTI' | 'SEMI', alias: string, files: readonly ScanFile[], listedIn: 'deletedRows' | 'onlyRows'): string {
-  const listed = files.flatMap(({ localFile, [listedIn]: rows }) => (rows === undefined ? [] : [{ ...rows, localFile }]))
+function rowJoin(
+  kind: 'ANTI' | 'SEMI',
+  alias: string,
+  key: FileKey,
+  files: readonly ScanFile[],
+  listedIn: 'deletedRows' | 'onlyRows',
+): string {
+  const listed = files.flatMap((file, at) => (file[listedIn] ? [{ ...file[listedIn], key: key.of(file, at) }] : []))
   if (listed.length === 0) return ''
   const [one] = listed
   if (one && files.length === 1)
@@ -222,14 +242,11 @@ function rowJoin(kind: 'ANTI' | 'SEMI', alias: string, files: readonly ScanFile[
       `ON "__data"."file_row_number" = "${alias}"."row"`
     )
   const paths = [...new Set(listed.map(({ path }) => literal(escapeGlob(path))))].join(', ')
-  const lists = listed.map(({ list, localFile }) => `(${list}, ${literal(localFile)})`).join(', ')
+  const lists = listed.map((one) => `(${one.list}, ${one.key})`).join(', ')
   const rows =
-    `SELECT "__lists"."__file", "__rows"."row" AS "__row" FROM read_parquet([${paths}], hive_partitioning = false) AS "__rows" ` +
-    `JOIN (VALUES ${lists}) AS "__lists"("list", "__file") USING ("list")`
-  return (
-    ` ${kind} JOIN (${rows}) AS "${alias}" ` +
-    `ON "__data"."__file" = "${alias}"."__file" AND "__data"."file_row_number" = "${alias}"."__row"`
-  )
+    `SELECT "__lists"."__key", "__rows"."row" AS "__row" FROM read_parquet([${paths}], hive_partitioning = false) AS "__rows" ` +
+    `JOIN (VALUES ${lists}) AS "__lists"("list", "__key") USING ("list")`
+  return ` ${kind} JOIN (${rows}) AS "${alias}" ON ${key.column} = "${alias}"."__key" AND "__data"."file_row_number" = "${alias}"."__row"`
 }
 
 function coalesced(materialized: string | undefined, column: string, otherwise: string): string {
