@@ -5,7 +5,7 @@ import fastify from 'fastify'
 import { startServer } from '../server/server.js'
 import { openLakehouse } from '../src/index.js'
 import type { BenchContext } from './context.js'
-import { CLIENTS, load, POINT_REQUESTS } from './load.js'
+import { CLIENTS, drain, load, POINT_REQUESTS } from './load.js'
 import { inTurn, report, seconds } from './report.js'
 
 /** Answers over HTTP: 5,000,000 rows in each format, and very small ones to many clients. */
@@ -25,8 +25,8 @@ export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Prom
   const columns = 'id, url, price, viewed_at'
   const raw = `SELECT ${columns} FROM read_parquet([${paths.join(', ')}])`
   const answer = async (format: string) => {
-    const response = await fetch(`${server.url}/v1/sql?format=${format}&q=${encodeURIComponent(`SELECT ${columns} FROM views`)}`)
-    for await (const _ of response.body ?? []);
+    const url = `${server.url}/v1/sql?format=${format}&q=${encodeURIComponent(`SELECT ${columns} FROM views`)}`
+    return count / (await drain(url)).seconds
   }
   const rate = async (work: () => Promise<unknown>) => count / (await seconds(work))
   const fetchAll = async () => {
@@ -36,7 +36,7 @@ export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Prom
   const title = (what: string) => `${count.toLocaleString('en-US')} rows ${what} over HTTP`
   const [arrow, own] = await inTurn(
     rounds,
-    () => rate(() => answer('arrow')),
+    () => answer('arrow'),
     () => rate(fetchAll),
   )
   report({
@@ -53,7 +53,7 @@ export async function benchHttpOut({ folder, rows, rounds }: BenchContext): Prom
     const file = join(folder, `copied.${format}`)
     const [ours, copy] = await inTurn(
       rounds,
-      () => rate(() => answer(format)),
+      () => answer(format),
       () => rate(() => connection.run(`COPY (${raw}) TO '${file}' (${options})`)),
     )
     report({

@@ -1,34 +1,39 @@
-import { Agent, request } from 'node:http'
-import { seconds } from './report.js'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 
 export const CLIENTS = 16
 export const POINT_REQUESTS = 2000
 
-/** GET by several clients at once, each with a connection of its own that it keeps. */
-export async function load(
-  urlOf: (n: number) => string,
-): Promise<{ readonly requestsPerSecond: number; readonly p50Ms: number }> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CLIENTS })
-  const times: number[] = []
-  let next = 0
-  const client = async () => {
-    while (next < POINT_REQUESTS) {
-      const n = next++
-      times.push(await seconds(() => get(urlOf(n), agent)))
-    }
-  }
-  const elapsed = await seconds(() => Promise.all(Array.from({ length: CLIENTS }, client)))
-  agent.destroy()
-  const p50 = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN
-  return { requestsPerSecond: POINT_REQUESTS / elapsed, p50Ms: p50 * 1000 }
+export interface Asked {
+  readonly urls: readonly string[]
+  readonly clients: number
 }
 
-async function get(url: string, agent: Agent): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const sent = request(url, { agent }, (response) => {
-      if (response.statusCode !== 200) reject(new Error(`${url}: ${response.statusCode}`))
-      response.resume().on('end', resolve)
-    })
-    sent.on('error', reject).end()
-  })
+export interface Load {
+  readonly seconds: number
+  readonly requestsPerSecond: number
+  readonly p50Ms: number
+}
+
+/** GET by several clients at once in another process, each with a connection of its own that it keeps. */
+export async function load(urlOf: (n: number) => string): Promise<Load> {
+  return await inClient({ urls: Array.from({ length: POINT_REQUESTS }, (_, n) => urlOf(n)), clients: CLIENTS })
+}
+
+/** One GET in another process, whose answer it throws away. */
+export async function drain(url: string): Promise<Load> {
+  return await inClient({ urls: [url], clients: 1 })
+}
+
+async function inClient(asked: Asked): Promise<Load> {
+  const client = fork(fileURLToPath(new URL('client.js', import.meta.url)))
+  client.send(asked)
+  const answer = await Promise.race([
+    once(client, 'message'),
+    once(client, 'exit').then(([code]) => {
+      throw new Error(`the client ended with ${String(code)}`)
+    }),
+  ])
+  return answer[0] as Load
 }
