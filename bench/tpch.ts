@@ -76,7 +76,7 @@ function comparePeer(
   rounds: number,
 ): void {
   const peer = timeQueries(engine, root, queries, rounds)
-  if (typeof peer === 'string') return console.log(`  ${name}: skipped, ${peer}`)
+  if (typeof peer === 'string') return void console.log(`  ${name}: skipped, ${peer}`)
   const ratios = peer.seconds.flatMap((seconds, at) =>
     seconds ? [median((ours[at] as Taken).wall) / 1000 / median(seconds)] : [],
   )
