@@ -17,6 +17,8 @@ import { PLACE, ruleBreakers } from './rule-breakers.js'
 import { RAW_CHARACTERS_MAX, type RejectedLine, type RowSources, type StagedRows, stageRows } from './staging.js'
 
 export interface LoadOptions {
+  /** The table as it is when the input is taken. @defaultValue its newest version */
+  readonly snapshot?: Promise<Snapshot> | undefined
   readonly onError: 'fail' | 'reject'
   /** Commit every this many lines, instead of once. */
   readonly batchRows?: number | undefined
@@ -46,7 +48,7 @@ export interface LoadResult {
  * each commit happens once: a repeat of a load that broke off goes on where it stopped.
  */
 export async function loadInput(table: DeltaTable, input: Input, options: LoadOptions): Promise<LoadResult> {
-  const { snapshot } = await table.transaction(undefined, { signal: options.signal })
+  const { snapshot } = await table.transaction(await options.snapshot, { signal: options.signal })
   return table.deps.engineFor(input.sizeBytes).use(async (connection) => {
     const provenance = provenanceOf(snapshot, table.deps.clock.now())
     const direct = provenance.columns.length > 0 ? undefined : await loadDirectly(table, snapshot, connection, input, options)

@@ -80,13 +80,19 @@ export class TableInput {
     }
     const engine = this.delta.deps.engineFor(0)
     const spooled: string[] = []
+    // The log is asked while the input comes in.
+    let newest = options.create ? undefined : this.delta.snapshot({}, { signal: options.signal })
+    newest?.catch(() => undefined)
     try {
       const opened = await engine.use((connection) => this.openAppendInput(connection, input, options, spooled))
       try {
         if (options.create && !(await this.delta.exists()))
           await this.host.create(this.name, await engine.use((connection) => inferFields(connection, opened)))
-        const load = (onError: 'fail' | 'reject') =>
-          loadInput(this.delta, opened, {
+        const load = (onError: 'fail' | 'reject') => {
+          const snapshot = newest
+          newest = undefined
+          return loadInput(this.delta, opened, {
+            snapshot,
             onError,
             batchRows: options.batchRows,
             batch: options.txn,
@@ -94,6 +100,7 @@ export class TableInput {
             signal: options.signal,
             onProgress: (rows, total) => options.onProgress?.({ phase: 'append', done: rows, total, unit: 'rows' }),
           })
+        }
         const evolve = () =>
           engine.use((connection) => evolveForInput(this.delta, this.host.engines.source, connection, opened, options.signal))
         const loaded = await this.evolving(options, load, evolve)
