@@ -17,8 +17,8 @@ export interface Load {
 }
 
 /** GET by several clients at once in another process, each with a connection of its own that it keeps. */
-export async function load(urlOf: (n: number) => string): Promise<Load> {
-  return await inClient({ urls: Array.from({ length: POINT_REQUESTS }, (_, n) => urlOf(n)), clients: CLIENTS })
+export async function load(urlOf: (n: number) => string, requests = POINT_REQUESTS): Promise<Load> {
+  return await inClient({ urls: Array.from({ length: requests }, (_, n) => urlOf(n)), clients: CLIENTS })
 }
 
 /** One GET in another process, whose answer it throws away. */

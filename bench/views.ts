@@ -7,10 +7,12 @@ import { type Lakehouse, openLakehouse } from '../src/index.js'
 import type { BenchContext } from './context.js'
 import { load } from './load.js'
 import { inTurn, report, seconds } from './report.js'
+import { startWatchers } from './watch.js'
 
 const BATCHES = 20
 const VIEWS = 10
 const ROWS_PER_KEY = 100
+const LOOKUPS = 20_000
 const AS = 'SELECT url, count(*) AS hits, sum(bytes) AS bytes, max(viewed_at) AS last FROM views GROUP BY url'
 
 /** Views of a source of 100,000,000 rows: refreshed, read, looked up by key; and an undo among as many. `DELTAIC_BENCH_ROWS` is a 200th of them. */
@@ -127,11 +129,11 @@ async function lookups(lake: Lakehouse, total: number, rounds: number): Promise<
   const [ours, peer] = await inTurn(
     rounds,
     async () => {
-      const { requestsPerSecond, p50Ms } = await load(url)
+      const { requestsPerSecond, p50Ms } = await load(url, LOOKUPS)
       p50.push(p50Ms)
       return requestsPerSecond
     },
-    async () => (await load(() => bareUrl)).requestsPerSecond,
+    async () => (await load(() => bareUrl, LOOKUPS)).requestsPerSecond,
   )
   ingesting = false
   await ingest
@@ -144,7 +146,28 @@ async function lookups(lake: Lakehouse, total: number, rounds: number): Promise<
   })
   console.log(`  p50 ${p50.map((ms) => ms.toFixed(2)).join(', ')} ms, aim below 1 ms`)
   await bare.close()
+  await watched(lake, server.url, keys, rounds)
   await server.close()
+}
+
+async function watched(lake: Lakehouse, server: string, keys: number, rounds: number): Promise<void> {
+  const step = Math.max(1, Math.floor(keys / 1000))
+  const watchers = await startWatchers(
+    (n) => `${server}/v1/views/per_url/watch?url=${encodeURIComponent(urlOf((n % keys) * step))}`,
+  )
+  console.log(`\n1,000 watchers of ${count(keys)} keys, a row for each of theirs in one commit: from the ack until the event`)
+  for (let round = 0; round < rounds; round++) {
+    const times = await watchers.change(() =>
+      lake.sql(
+        `INSERT INTO views SELECT '${urlOf(0).slice(0, -1)}' || (i * ${step}), 1::BIGINT, make_timestamp(0) FROM range(1000) AS r(i)`,
+      ),
+    )
+    const [p50, p99, last] = [0.5, 0.99, 1].map(
+      (share) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0,
+    )
+    console.log(`  p50 ${p50?.toFixed(0)} ms, p99 ${p99?.toFixed(0)} ms, the last ${last?.toFixed(0)} ms, aim 100 ms`)
+  }
+  watchers.close()
 }
 
 async function undo(root: string, connection: DuckDBConnection, total: number, turns: number): Promise<void> {

@@ -121,6 +121,21 @@ describe('a scan of files with deleted rows', () => {
     expect(await scan({ fields: [], partitionColumns: [] }, await files())).toHaveLength(4)
   })
 
+  it('leaves them out, however many the files are', async () => {
+    const list = async (n: number) => (await file(`SELECT ${n % 3}::BIGINT AS row`)).localFile
+    const many = Array.from({ length: 6 }, async (_, n) =>
+      file(`SELECT i FROM range(${n * 3}, ${n * 3 + 3}) t(i)`, {
+        [n < 4 ? 'deletedRows' : 'onlyRows']: await list(n),
+        partitionValues: { p: 'a' },
+      }),
+    )
+    const found = await scan({ fields: shape.fields.slice(0, 1), partitionColumns: [] }, await Promise.all(many))
+    expect(new Set(found)).toEqual(new Set([1, 2, 3, 5, 6, 7, 10, 11, 13, 17].map((i) => `{"i":${i}}`)))
+    const few = await Promise.all(many.slice(3, 5))
+    const left = await scan({ fields: shape.fields.slice(0, 1), partitionColumns: [] }, few)
+    expect(new Set(left)).toEqual(new Set([10, 11, 13].map((i) => `{"i":${i}}`)))
+  })
+
   it('says where each row lies', async () => {
     const [first, second, third] = await files()
     const held = [first, second, third] as ScanFile[]

@@ -1,5 +1,5 @@
 // Each write that a refresh, a rebuild or the making of a view asks of the store fails in turn: before it is done, with its reply lost,
-// and as a crash. The state is the old one or the new one, and reads are exact with either.
+// and as a crash; and each read of a refresh. The state is the old one or the new one, and reads are exact with either.
 import { expect, it } from 'vitest'
 import { isDeltaError } from '../../src/base/errors.js'
 import type { Lakehouse } from '../../src/lakehouse/lakehouse.js'
@@ -47,6 +47,30 @@ it.each(Object.keys(OPERATIONS) as (keyof typeof OPERATIONS)[])('%s leaves the o
     await run(again)
     expect(await look(again), story).toEqual(after.found)
   }
+})
+
+it('each read that a refresh asks of the store fails in turn, and leaves the old state or the new one', async () => {
+  const original = new MemoryStore()
+  await using lake = await openLake(original)
+  await lake.sql(
+    `CREATE TABLE t (k STRING, x INT) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true'); INSERT INTO t SELECT 'k' || i % 5, i FROM range(20) AS r(i)`,
+  )
+  await lake.createView('v', { as: OLD })
+  let [isBehind, failed] = [false, 0]
+  for (let nth = 1; ; nth++) {
+    if (!isBehind) await lake.sql(`INSERT INTO t VALUES ('k1', ${100 + nth}); DELETE FROM t WHERE x = ${nth}`)
+    const before = await look(lake)
+    const store = new FaultyStore(original, [{ call: ['get', 'head', 'list'], nth, when: 'before' }])
+    const { error } = await attempt(store, OPERATIONS['a refresh'].run, false)
+    const reads = store.journal.filter((call) => /^(get|head|list) /.test(call)).length
+    if (reads < nth) break
+    if (error !== undefined) expect(isDeltaError(error, 'unavailable'), `the ${nth}th read: ${String(error)}`).toBe(true)
+    isBehind = (await lake.describeView('v')).behind
+    if (isBehind) expect(await look(lake), `the ${nth}th read`).toEqual(before)
+    else expect(await look(lake), `the ${nth}th read`).not.toEqual(before)
+    if (error !== undefined) failed++
+  }
+  expect(failed).toBeGreaterThan(3)
 })
 
 /** Runs it as a process of its own. */
