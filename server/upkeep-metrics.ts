@@ -34,5 +34,6 @@ export function measureUpkeep(registry: Registry, maintenance: AutoMaintenance |
   total('deltaic_table_appended_bytes_total', 'Bytes that writers brought.', ({ bytesAppended }) => bytesAppended)
   total('deltaic_table_rewritten_bytes_total', 'Bytes of files that were rewritten.', ({ bytesRewritten }) => bytesRewritten)
   total('deltaic_table_compactions_total', 'Compactions by this server.', ({ compactions }) => compactions)
+  total('deltaic_table_clusterings_total', 'Of these, those that clustered.', ({ clusterings }) => clusterings)
   total('deltaic_table_upkeep_failures_total', 'Upkeep by this server that failed.', ({ failures }) => failures)
 }

@@ -15,6 +15,7 @@ const upkeep = object({
       bytesRewritten: { ...whole, description: 'That rewriting files cost since then, whoever did it.' },
       writeAmplification: { type: 'number', minimum: 1, description: 'Bytes written for each byte that was brought.' },
       compactions: whole,
+      clusterings: whole,
       filesGivenUp: { ...whole, description: 'That compaction let go because somebody else changed them meanwhile.' },
       checkpoints: whole,
       vacuums: whole,

@@ -3,10 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeltaError } from '../base/errors.js'
 import type { Database } from '../engine/database.js'
 import { readLastCheckpoint } from '../log/last-checkpoint.js'
-import { chooseCompaction, smallBytes } from '../ops/maintenance-policy.js'
-import { compact } from '../ops/optimize.js'
+import { type CompactionPolicy, chooseClustering, chooseCompaction, smallBytes } from '../ops/maintenance-policy.js'
+import { type ChosenFiles, clusteringColumns, compact } from '../ops/optimize.js'
 import { vacuum } from '../ops/vacuum.js'
 import { type MaintenanceProperties, maintenanceProperties } from '../protocol/maintenance-properties.js'
+import { pathText } from '../protocol/schema-path.js'
 import { checkpoint } from '../table/checkpoint.js'
 import type { DeltaTable } from '../table/delta-table.js'
 import type { FileSource } from '../table/file-source.js'
@@ -42,7 +43,7 @@ const CHECKPOINT_LATE = 3
 
 /**
  * Looks after the tables that this process writes to or reads, by their properties: rewrites small files where that saves readers
- * most, makes up for checkpoints that are late, and vacuums where the table asks for it.
+ * most, clustered where the table is, makes up for checkpoints that are late, and vacuums where the table asks for it.
  *
  * It does one piece of work at a time, on one thread, and rests as long as it worked. It waits for nobody's commit and nobody
  * waits for its own longer than for one entry of the log; where somebody else changed a file meanwhile, it lets its own work go.
@@ -156,20 +157,39 @@ export class AutoMaintenance {
     const { table } = watched
     const { signal } = this.ending
     const targetBytes = snapshot.properties.targetFileSizeBytes
-    const small = await snapshot.files(`"size" < ${smallBytes(targetBytes)}`, { signal })
-    const choice = chooseCompaction<SnapshotFile>(small.files, { targetBytes, filesMin: policy.filesMin })
-    if (!choice) return false
+    const chosen = await this.chooseFiles(table, snapshot, { targetBytes, filesMin: policy.filesMin })
+    if (!chosen) return false
     const { filesConflicted } = await compact(table, this.workshop.source, {
-      chosen: { snapshot, files: choice.files },
+      chosen,
       targetFileSizeBytes: targetBytes,
       engine: this.workshop.engine,
       signal,
     })
     // There may be more to do at the version that this made, or that somebody else did.
     watched.seen = snapshot.version
-    const { compactions, filesGivenUp } = watched.status
-    watched.status = { ...watched.status, compactions: compactions + 1, filesGivenUp: filesGivenUp + filesConflicted }
+    const { compactions, clusterings, filesGivenUp } = watched.status
+    watched.status = {
+      ...watched.status,
+      compactions: compactions + 1,
+      clusterings: clusterings + (chosen.clusterBy ? 1 : 0),
+      filesGivenUp: filesGivenUp + filesConflicted,
+    }
     return true
+  }
+
+  private async chooseFiles(table: DeltaTable, snapshot: Snapshot, policy: CompactionPolicy): Promise<ChosenFiles | undefined> {
+    const { signal } = this.ending
+    const small = await snapshot.files(`"size" < ${smallBytes(policy.targetBytes)}`, { signal })
+    const clusterBy = await clusteringColumns(table, snapshot)
+    if (clusterBy.length === 0) {
+      const choice = chooseCompaction<SnapshotFile>(small.files, policy)
+      return choice && { snapshot, files: choice.files }
+    }
+    // All files are looked at only once as many are small as make it worth it.
+    if (small.files.length < policy.filesMin) return undefined
+    const { files } = await snapshot.files(undefined, { signal })
+    const chosen = chooseClustering<SnapshotFile>(files, clusterBy.map(pathText), policy)
+    return chosen && { snapshot, files: chosen, clusterBy }
   }
 
   private async checkpointIfLate(watched: Watched, { version, properties }: Snapshot): Promise<boolean> {
@@ -197,7 +217,7 @@ export class AutoMaintenance {
 
 function newWatched(name: string, table: DeltaTable, nowMs: number): Watched {
   const nothing = { files: 0, filesAtBest: 0, bytes: 0, bytesAppended: 0, bytesRewritten: 0, writeAmplification: 1 }
-  const work = { compactions: 0, filesGivenUp: 0, checkpoints: 0, vacuums: 0, filesVacuumed: 0, failures: 0 }
+  const work = { compactions: 0, clusterings: 0, filesGivenUp: 0, checkpoints: 0, vacuums: 0, filesVacuumed: 0, failures: 0 }
   return {
     table,
     seen: undefined,

@@ -89,6 +89,8 @@ export interface TableMaintenance {
   /** Bytes written for each byte that was brought, at least 1. */
   readonly writeAmplification: number
   readonly compactions: number
+  /** Of these, those that clustered what they rewrote, by the columns that the table is clustered by. */
+  readonly clusterings: number
   /** Files that compaction let go because somebody else changed them meanwhile. */
   readonly filesGivenUp: number
   readonly checkpoints: number

@@ -10,7 +10,7 @@ const CUBE_COLUMNS = 'ZCUBE_ZORDER_BY'
 const CUBE_FULL_BYTES = 100 * 2 ** 30
 const CUBE_BYTES_MAX = 150 * 2 ** 30
 
-type Candidate = CompactionCandidate & Pick<SnapshotFile, 'tags' | 'clusteringProvider'>
+export type ClusteringCandidate = CompactionCandidate & Pick<SnapshotFile, 'tags' | 'clusteringProvider'>
 
 /** How files of one clustering are marked. @param columns logical paths, as text. */
 export function clusteringMark(cube: string, columns: readonly string[]): Pick<SnapshotFile, 'tags' | 'clusteringProvider'> {
@@ -21,12 +21,12 @@ export function clusteringMark(cube: string, columns: readonly string[]): Pick<S
  * Chooses the files to cluster together: those that are not, with those that were while there were few. Files that were clustered
  * by other columns are let be, unless `full`. Pure.
  */
-export function planClustering<T extends Candidate>(files: readonly T[], columns: readonly string[], full: boolean): T[][] {
-  const by = JSON.stringify(columns)
-  const cubeOf = ({ clusteringProvider, tags }: T) =>
-    clusteringProvider === PROVIDER && tags?.[CUBE_COLUMNS] === by ? (tags[CUBE] ?? '') : undefined
-  const isOthers = (file: T) =>
-    file.clusteringProvider === PROVIDER && file.tags?.[CUBE_COLUMNS] !== undefined && cubeOf(file) === undefined
+export function planClustering<T extends ClusteringCandidate>(
+  files: readonly T[],
+  columns: readonly string[],
+  full: boolean,
+): T[][] {
+  const { cubeOf, isOthers } = clusteringBy(columns)
   const cubeBytes = new Map<string, number>()
   for (const file of files) {
     const cube = cubeOf(file)
@@ -42,7 +42,32 @@ export function planClustering<T extends Candidate>(files: readonly T[], columns
   return isDone ? [] : bins(candidates)
 }
 
-function bins<T extends Candidate>(files: readonly T[]): T[][] {
+/**
+ * The files of a clustered table, those that were clustered together as one, and each of the others by itself. Those that were
+ * clustered by other columns are left out. Pure.
+ */
+export function clusterUnits<T extends ClusteringCandidate>(files: readonly T[], columns: readonly string[]): (readonly T[])[] {
+  const { cubeOf, isOthers } = clusteringBy(columns)
+  const cubes = new Map<string, T[]>()
+  const alone: T[][] = []
+  for (const file of files) {
+    const cube = cubeOf(file)
+    if (cube !== undefined) cubes.set(cube, [...(cubes.get(cube) ?? []), file])
+    else if (!isOthers(file)) alone.push([file])
+  }
+  return [...cubes.values(), ...alone]
+}
+
+function clusteringBy(columns: readonly string[]) {
+  const by = JSON.stringify(columns)
+  const cubeOf = ({ clusteringProvider, tags }: ClusteringCandidate) =>
+    clusteringProvider === PROVIDER && tags?.[CUBE_COLUMNS] === by ? (tags[CUBE] ?? '') : undefined
+  const isOthers = (file: ClusteringCandidate) =>
+    file.clusteringProvider === PROVIDER && file.tags?.[CUBE_COLUMNS] !== undefined && cubeOf(file) === undefined
+  return { cubeOf, isOthers }
+}
+
+function bins<T extends ClusteringCandidate>(files: readonly T[]): T[][] {
   const found: T[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const file of files) {

@@ -1,3 +1,4 @@
+import { type ClusteringCandidate, clusterUnits } from './clustering-plan.js'
 import { byPartition, type CompactionCandidate } from './compaction-plan.js'
 
 export interface CompactionPolicy {
@@ -23,6 +24,9 @@ const TIER_BYTES_MIN = 16 * 1024
 /** What one piece of work may rewrite: more of it comes in the next. */
 const FILES_MAX = 2000
 
+/** Files that were clustered together are let be once they are so many full ones. */
+const CLUSTER_FULL_FILES = 8
+
 /** The size below which a file is for the policy to look at. */
 export function smallBytes(targetBytes: number): number {
   return Math.floor(targetBytes * FULL)
@@ -47,7 +51,36 @@ export function chooseCompaction<T extends CompactionCandidate>(
   return choices.toSorted((one, other) => worth(other) - worth(one))[0]
 }
 
-function tiersOf<T extends CompactionCandidate>(files: readonly T[]): Map<number, T[]> {
+/**
+ * The same for a table that is clustered by columns: what was clustered together counts as one file of all its bytes, so clusters
+ * grow as files do elsewhere, until each is several full files. The largest that are due come first. Pure.
+ */
+export function chooseClustering<T extends ClusteringCandidate>(
+  files: readonly T[],
+  columns: readonly string[],
+  { targetBytes, filesMin }: CompactionPolicy,
+): readonly T[] | undefined {
+  const fullBytes = CLUSTER_FULL_FILES * targetBytes
+  const units = clusterUnits(files, columns).map((unit) => ({
+    unit,
+    sizeBytes: unit.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  }))
+  const due = [...tiersOf(units.filter(({ sizeBytes }) => sizeBytes < fullBytes))]
+    .filter(([, tier]) => tier.length >= filesMin)
+    .toSorted(([one], [other]) => other - one)
+  const [first] = due
+  if (!first) return undefined
+  const chosen: T[] = []
+  let bytes = 0
+  for (const { unit, sizeBytes } of first[1].slice(0, FILES_MAX)) {
+    if (bytes >= fullBytes) break
+    chosen.push(...unit)
+    bytes += sizeBytes
+  }
+  return chosen
+}
+
+function tiersOf<T extends Pick<CompactionCandidate, 'sizeBytes'>>(files: readonly T[]): Map<number, T[]> {
   const tiers = new Map<number, T[]>()
   for (const file of files) {
     const tier = Math.floor(Math.log(Math.max(1, file.sizeBytes / TIER_BYTES_MIN)) / Math.log(TIER_FACTOR))

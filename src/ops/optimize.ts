@@ -29,12 +29,19 @@ export interface CompactionRequest {
   /** Of a clustered table: also what was clustered by other columns. @defaultValue false */
   readonly full?: boolean | undefined
   /** Rewrite just these files of a snapshot, in this order. */
-  readonly chosen?: { readonly snapshot: Snapshot; readonly files: readonly SnapshotFile[] } | undefined
+  readonly chosen?: ChosenFiles | undefined
   /** The engine that does the work. @defaultValue the table's */
   readonly engine?: Database | undefined
   readonly signal?: AbortSignal | undefined
   /** Called after each group of files. */
   readonly onProgress?: ((filesDone: number, filesTotal: number) => void) | undefined
+}
+
+export interface ChosenFiles {
+  readonly snapshot: Snapshot
+  readonly files: readonly SnapshotFile[]
+  /** Cluster them together by these columns, which are the table's. */
+  readonly clusterBy?: readonly FieldPath[] | undefined
 }
 
 export interface CompactionResult {
@@ -79,7 +86,9 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   const clusterBy = clustering?.map(pathText)
   const kept = keptRowIds(snapshot)
   const groups: SnapshotFile[][] = clusterBy
-    ? planClustering(candidates, clusterBy, request.full ?? false)
+    ? request.chosen
+      ? [candidates]
+      : planClustering(candidates, clusterBy, request.full ?? false)
     : planned(candidates, target, request)
   const filesTotal = groups.reduce((sum, group) => sum + group.length, 0)
   let rewrites: Rewrite[] = []
@@ -110,6 +119,11 @@ export async function compact(table: DeltaTable, source: FileSource, request: Co
   return summary((await table.snapshot({}, { signal })).version, [], filesConflicted, attempts, table)
 }
 
+/** What a table is clustered by: nothing where it is not. */
+export async function clusteringColumns(table: DeltaTable, snapshot: Snapshot): Promise<readonly FieldPath[]> {
+  return clusteredBy((await table.known()).domainMetadata(), snapshot.schema, snapshot.mapping)
+}
+
 /**
  * What the table is clustered by, for an OPTIMIZE that is to cluster; `undefined` for any other.
  *
@@ -120,8 +134,8 @@ async function clusteringOf(
   snapshot: Snapshot,
   { zorderBy, condition, full, purge, chosen }: CompactionRequest,
 ): Promise<readonly FieldPath[] | undefined> {
-  if (chosen) return undefined
-  const columns = clusteredBy((await table.known()).domainMetadata(), snapshot.schema, snapshot.mapping)
+  if (chosen) return chosen.clusterBy
+  const columns = await clusteringColumns(table, snapshot)
   const [message, hint] =
     columns.length === 0
       ? full
@@ -170,7 +184,7 @@ async function rewrite(
     const options = { signal, dataChange: false, codec: 'zstd' } as const
     const files = Math.ceil(sum(inputs.map((file) => file.sizeBytes)) / (ordered?.target ?? 1))
     const staged = ordered
-      ? await stageOrdered(table.deps, query, ordered.order, files, kept.target, options)
+      ? await stageOrdered({ ...table.deps, database: engine }, query, ordered.order, files, kept.target, options)
       : await engine.use((connection) => stageFiles(table.deps, connection, query, kept.target, options))
     const rowsBefore = inputs.every((file) => file.rows !== undefined)
       ? inputs.reduce((sum, file) => sum + (file.rows ?? 0), 0)

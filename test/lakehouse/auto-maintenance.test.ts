@@ -52,6 +52,25 @@ describe('a table that is looked after', () => {
     expect(await filesOf(lake)).toBe(files)
   })
 
+  it('is clustered where it says by what, beside what comes in', async () => {
+    await using lake = await openLake()
+    const maintenance = lake.maintain({ everyMs: NEVER_MS })
+    await lake.sql("CREATE TABLE t (id BIGINT, v STRING) CLUSTER BY (id) TBLPROPERTIES ('deltaic.maintenance.minFiles' = '4')")
+    await append(lake, 0, 4)
+    await maintenance.once()
+    expect(statusOf(maintenance)).toMatchObject({ compactions: 1, clusterings: 1, failures: 0 })
+    await append(lake, 4, 2)
+    await maintenance.once()
+    expect(statusOf(maintenance)).toMatchObject({ compactions: 1, clusterings: 1 })
+    const { files } = await (await lake.deltaOf('t').snapshot()).files()
+    const marked = files.filter(({ clusteringProvider }) => clusteringProvider === 'liquid')
+    expect(marked.map(({ tags }) => tags?.['ZCUBE_ZORDER_BY'])).toEqual(['["id"]'])
+    expect(files).toHaveLength(3)
+    expect(await rowsOf(lake, 'SELECT count(*) AS n, sum(id) AS ids FROM t')).toEqual([{ n: 6, ids: 15 }])
+    const [optimized] = (await lake.table('t').history()).filter(({ operation }) => operation === 'OPTIMIZE')
+    expect(optimized?.operationParameters).toMatchObject({ auto: true, clusterBy: '["id"]' })
+  })
+
   it('is vacuumed where it asks for it, once a day', async () => {
     const clock = skippingClock()
     const store = new MemoryStore({ clock })

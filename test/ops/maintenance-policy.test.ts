@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { chooseCompaction } from '../../src/ops/maintenance-policy.js'
+import { clusteringMark } from '../../src/ops/clustering-plan.js'
+import { chooseClustering, chooseCompaction } from '../../src/ops/maintenance-policy.js'
 
 const MB = 2 ** 20
 const policy = { targetBytes: 128 * MB, filesMin: 16 }
@@ -43,6 +44,29 @@ describe('which files to rewrite', () => {
       }),
       { numRuns: 20 },
     )
+  })
+})
+
+describe('which files to cluster', () => {
+  const fresh = (count: number, sizeBytes: number) =>
+    files(count, sizeBytes).map((file) => ({ ...file, tags: undefined, clusteringProvider: undefined }))
+  const cube = (name: string, count: number, sizeBytes: number, columns = ['x']) =>
+    fresh(count, sizeBytes).map((file) => ({ ...file, ...clusteringMark(name, columns) }))
+  const cubes = (count: number, of: number, sizeBytes: number) =>
+    Array.from({ length: count }, (_, nth) => cube(`cube ${nth}`, of, sizeBytes)).flat()
+
+  it('are none before there are enough clusters of about one size', () => {
+    expect(chooseClustering(fresh(15, 1000), ['x'], policy)).toBeUndefined()
+    expect(chooseClustering([...cube('a', 20, 1000), ...fresh(10, 1000)], ['x'], policy)).toBeUndefined()
+    expect(chooseClustering(cubes(20, 10, 127 * MB), ['x'], policy)).toBeUndefined()
+    expect(chooseClustering(cube('a', 20, 1000, ['y']), ['x'], policy)).toBeUndefined()
+  })
+
+  it('are whole clusters, the largest that are due, and no more than make a full one', () => {
+    expect(chooseClustering([...fresh(16, 1000), ...cubes(15, 4, MB)], ['x'], policy)).toHaveLength(16)
+    expect(chooseClustering([...fresh(16, 1000), ...cubes(16, 4, MB)], ['x'], policy)).toHaveLength(64)
+    const large = chooseClustering(cubes(16, 3, 100 * MB), ['x'], policy)
+    expect(large).toHaveLength(12)
   })
 })
 
