@@ -104,7 +104,12 @@ export async function createDeltaTable(
     isBlindAppend: true,
   })
   const domains = design.domains.map((domainMetadata) => ({ domainMetadata }))
-  return table.create(design.protocol, metadata, [{ commitInfo }, ...domains, ...files], { signal })
+  const { clock, events } = table.deps
+  const startedMs = clock.now()
+  const isMade = await table.create(design.protocol, metadata, [{ commitInfo }, ...domains, ...files], { signal })
+  const elapsedMs = clock.now() - startedMs
+  if (isMade) events({ type: 'committed', table: table.uri, version: 0, operation: operation.name, attempts: 1, elapsedMs })
+  return isMade
 }
 
 /**

@@ -38,6 +38,7 @@ describe('/metrics', () => {
     expect(values.get('deltaic_commits_total')).toBeGreaterThanOrEqual(2)
     expect(values.get('deltaic_commit_seconds_count{operation="WRITE"}')).toBeGreaterThanOrEqual(2)
     expect(values.get('deltaic_commit_seconds_sum{operation="WRITE"}')).toBeGreaterThan(0)
+    expect(values.get('deltaic_commit_seconds_count{operation="CREATE TABLE"}')).toBeGreaterThanOrEqual(1)
     expect(values.get(`deltaic_http_requests_running{${rows}}`)).toBe(0)
     expect(values.get('deltaic_http_requests_running{method="GET",route="/metrics"}')).toBe(1)
     expect(values.get('deltaic_store_requests_total{kind="put"}')).toBe(0)
