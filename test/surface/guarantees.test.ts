@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 
-const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const at = (path: string) => new URL(`../../${path}`, import.meta.url)
+const read = (path: string) => readFileSync(at(path), 'utf8')
 
 describe('each delivery guarantee', () => {
   const promises = read('docs/guarantees.md')
@@ -17,4 +18,25 @@ describe('each delivery guarantee', () => {
     const [, file = '', title = ''] = /\*`(test\/[^`]+)`:\s+“([^”]+)”\*/.exec(text) ?? []
     expect(read(file).includes(`'${title}'`), title).toBe(true)
   })
+})
+
+describe.each(['docs/guarantees.md', 'docs/durability.md'])('every test that %s names', (page) => {
+  const text = read(page)
+  const files = new Set(text.match(/test\/[\w./-]+\.ts/g))
+
+  it('is there', () => {
+    expect([...files].filter((file) => !existsSync(at(file)))).toEqual([])
+    expect(files.size).toBeGreaterThan(5)
+  })
+
+  it('has the title that is said', () => {
+    for (const [, file = '', title = ''] of text.matchAll(/`(test\/[\w./-]+\.ts)`:\s+“([^”]+)”/g))
+      expect(read(file).includes(`'${title}'`), `${file}: ${title}`).toBe(true)
+  })
+})
+
+it('each promise of docs/durability.md names a test', () => {
+  const rows = read('docs/durability.md').match(/^\| \d+ \|.*$/gm) ?? []
+  expect(rows.length).toBeGreaterThan(5)
+  expect(rows.filter((row) => !/`test\/|the same|promise \d/.test(row))).toEqual([])
 })
