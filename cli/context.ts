@@ -51,6 +51,7 @@ export function createContext(settings: Settings, signal: AbortSignal): Context 
         ...(settings.s3Endpoint === undefined ? {} : { s3: { endpoint: settings.s3Endpoint } }),
         memoryLimitBytes: settings.memoryLimit,
         threads: settings.threads,
+        logFilesMax: settings.logFilesMax,
         lingerMs: settings.lingerMs,
       })
       try {

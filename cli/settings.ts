@@ -73,6 +73,14 @@ export const SETTINGS = {
     otherwise: 'as many as processors',
     parse: wholeNumber(1, 1024),
   },
+  logFilesMax: {
+    flags: '--log-files-max <n>',
+    env: 'DELTAIC_LOG_FILES_MAX',
+    default: '4000000',
+    scope: 'global',
+    description: 'how many data files the logs in memory may tell of, at about 1 KB each',
+    parse: wholeNumber(1, Number.MAX_SAFE_INTEGER),
+  },
   historyFile: {
     flags: '--history-file <file>',
     env: 'DELTAIC_HISTORY_FILE',

@@ -13,6 +13,7 @@ import type { Snapshot } from '../table/snapshot.js'
 import { checkAllowed } from './allow-list.js'
 import type { AnswerShape } from './answer-shape.js'
 import { type JoinKeys, joinKeys } from './join-keys.js'
+import { type Lookup, lookupColumns, masked, withConstants } from './lookup.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import type { TableScan } from './plan-node.js'
 import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
@@ -155,6 +156,8 @@ export class Planner {
   /** Those that have the stand-ins of earlier queries. */
   private readonly sessions: KeptSessions
   private readonly templates = new LRUCache<string, QueryTemplate>({ max: TEMPLATES_MAX })
+  /** By shape. */
+  private readonly lookups = new LRUCache<string, QueryTemplate>({ max: TEMPLATES_MAX })
   private readonly bindings = new LRUCache<string, Binding>({ max: BINDINGS_MAX })
 
   constructor(database: Database) {
@@ -173,8 +176,7 @@ export class Planner {
     resolve: SnapshotResolver,
     signal?: AbortSignal,
   ): Promise<QueryPlan> {
-    const template = this.templates.get(text) ?? (await readTemplate(this.database, text))
-    this.templates.set(text, template)
+    const template = await this.read(text)
     const bound = bindParameters(template.parameters, params)
     const pinned = await this.pin(template, params, resolve, signal)
     const binding = await this.bind(template, bound, pinned, signal)
@@ -188,6 +190,19 @@ export class Planner {
       views: pinned.views,
       isSteady: template.isSteady && pinned.views.every(({ sql }) => isSteady(sql)),
     }
+  }
+
+  /** A lookup is read from the text of another that differs in its constants alone. */
+  private async read(text: string): Promise<QueryTemplate> {
+    const known = this.templates.get(text)
+    if (known) return known
+    const mask = masked(text)
+    const alike = mask && this.lookups.get(mask.shape)
+    if (mask && alike?.lookup) return { ...alike, text, lookup: withConstants(alike.lookup, mask) }
+    const template = await readTemplate(this.database, text)
+    this.templates.set(text, template)
+    if (template.lookup) this.lookups.set(template.lookup.shape, template)
+    return template
   }
 
   private async pin(
@@ -233,9 +248,12 @@ export class Planner {
     pinned: PinnedAll,
     signal: AbortSignal | undefined,
   ): Promise<Binding> {
-    const key = bindingKey(template, params, pinned)
+    const key = bindingKey(template.text, params, pinned)
     const known = template.asksForTheTime ? undefined : this.bindings.get(key)
     if (known) return known
+    const lookup = template.asksForTheTime ? undefined : pinnedLookup(template, pinned)
+    const alike = lookup && this.bindings.get(bindingKey(lookup.shape, params, pinned))
+    if (alike) return { columns: alike.columns, needs: alike.needs.map((needs) => lookupNeeds(needs, lookup)) }
     const standIns = [
       ...pinned.tables.map((table) => `CREATE TEMP TABLE ${ident(table.standIn)} (${standInColumns(table)})`),
       ...pinned.views.map(viewStatement),
@@ -253,7 +271,10 @@ export class Planner {
       const joins = read && (await this.joins(template, pinned, read))
       const needs = alone.map((one) => ({ ...one, joins: joins?.get(one.standIn.toLowerCase()) ?? [] }))
       const binding = { columns, needs }
-      if (!template.asksForTheTime) this.bindings.set(key, binding)
+      // Where nothing is left to read, another constant may leave something.
+      const isLikeOthers = lookup && needs.every(({ conditions }) => conditions.length > 0)
+      if (isLikeOthers) this.bindings.set(bindingKey(lookup.shape, params, pinned), binding)
+      else if (!template.asksForTheTime) this.bindings.set(key, binding)
       isSound = true
       return binding
     } finally {
@@ -287,14 +308,39 @@ export class Planner {
     const trees = await Promise.all(
       own.map((scan) => Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, snapshot)))),
     )
-    const conditions = SKIP_REASONS.map((_, last) => {
-      const reasons = SKIP_REASONS.slice(0, last + 1)
-      return anyOf(trees.map((filters) => conditionOf(filters, snapshot, reasons)))
-    })
+    const conditions = conditionsOf(trees, snapshot)
     const [scan] = own
     const shortcut = shape && scan ? shortcutFor(shape, scan, trees[0] ?? [], snapshot, params) : undefined
     return { standIn, columns, condition: conditions.at(-1) ?? 'TRUE', conditions, shortcut }
   }
+}
+
+/** For the filters of each scan of a table, what each of `SKIP_REASONS` adds to those before it. */
+function conditionsOf(scans: readonly (readonly (SyntaxNode | undefined)[])[], columns: PrunableColumns): readonly string[] {
+  return SKIP_REASONS.map((_, last) => {
+    const reasons = SKIP_REASONS.slice(0, last + 1)
+    return anyOf(scans.map((filters) => conditionOf(filters, columns, reasons)))
+  })
+}
+
+interface PinnedLookup extends Lookup {
+  readonly snapshot: Snapshot
+  /** Those that it compares, in lower case. */
+  readonly columns: readonly string[]
+}
+
+function pinnedLookup({ lookup }: QueryTemplate, { tables: [table], views }: PinnedAll): PinnedLookup | undefined {
+  if (!lookup || !table || views.length > 0) return undefined
+  const columns = lookupColumns(lookup, table.snapshot.schema)
+  return columns && { ...lookup, snapshot: table.snapshot, columns }
+}
+
+/** What a lookup needs, from what the same one for other constants does. */
+function lookupNeeds(needs: TableNeeds, { comparisons, snapshot, columns }: PinnedLookup): TableNeeds {
+  const conditions = conditionsOf([comparisons], snapshot)
+  // The plan leaves out a column whose comparison is true of every value.
+  const read = needs.columns && new Set([...needs.columns, ...columns])
+  return { ...needs, columns: read, condition: conditions.at(-1) ?? 'TRUE', conditions }
 }
 
 function conditionOf(
@@ -334,7 +380,7 @@ export function viewStatement({ standIn, sql }: PlannedView): string {
 }
 
 /** Constants are folded into conditions, and conditions are made for the types of a schema. */
-function bindingKey(template: QueryTemplate, params: BoundValues, { tables, views }: PinnedAll): string {
+function bindingKey(text: string, params: BoundValues, { tables, views }: PinnedAll): string {
   const values = params.map((value) => [typeof value, String(value)])
   const schemas = tables.map(({ standIn, snapshot, changesFrom, address }) => [
     standIn,
@@ -345,7 +391,7 @@ function bindingKey(template: QueryTemplate, params: BoundValues, { tables, view
     snapshot.mapping,
     isPrunable(snapshot),
   ])
-  return JSON.stringify([template.text, values, schemas, views])
+  return JSON.stringify([text, values, schemas, views])
 }
 
 const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u

@@ -3,6 +3,7 @@ import type { Database } from '../engine/database.js'
 import { checkAllowed } from './allow-list.js'
 import { type AnswerShape, answerShape } from './answer-shape.js'
 import { givenNames } from './join-keys.js'
+import { type Lookup, lookupOf, masked } from './lookup.js'
 import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
 import { parseQuery, printQuery, type SyntaxNode } from './syntax-tree.js'
 import { tokenize } from './tokens.js'
@@ -34,6 +35,8 @@ export interface QueryTemplate {
   readonly isSteady: boolean
   /** Set where it may be answered from fewer files than hold its rows. */
   readonly shape: AnswerShape | undefined
+  /** Set where it is one. */
+  readonly lookup: Lookup | undefined
   /** Names that it gives to something; see `givenNames`. */
   readonly givenNames: ReadonlySet<string> | undefined
 }
@@ -77,13 +80,18 @@ export async function readTemplate(planner: Database, text: string): Promise<Que
       )
   for (const { marker, name } of query.changes)
     if (!tables.has(marker)) throw new DeltaError('SQL_INVALID', 'table_changes stands where no table can stand', { name })
+  const shape = tables.size === 1 ? answerShape(tree) : undefined
+  // Of constants in a text that is not the tree's, nobody knows where they stand.
+  const isPlain = !shape && references.tables.length === 1 && !rewritten && query.text === text && query.parameters.length === 0
+  const mask = isPlain ? masked(text) : undefined
   return {
     text: rewritten ? await printQuery(planner, tree) : query.text,
     parameters: query.parameters,
     tables: [...tables.values()],
     asksForTheTime: names(text, CLOCKS),
     isSteady: isSteady(text),
-    shape: tables.size === 1 ? answerShape(tree) : undefined,
+    shape,
+    lookup: mask && lookupOf(tree, mask),
     givenNames: tables.size > 1 ? givenNames(tree) : undefined,
   }
 }
