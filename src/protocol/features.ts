@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import type { Metadata, Protocol } from './actions.js'
+import { mappingMode } from './column-mapping.js'
 import { protocolFor } from './protocol-for.js'
 import type { StructType } from './schema.js'
 import { type FeatureUse, featureNamed, isActive, supportedFeatures, TABLE_FEATURES, useOf } from './table-features.js'
@@ -9,7 +10,8 @@ import { isReadableChange } from './type-widening.js'
 /**
  * Refuses a table that this library would misread.
  *
- * @throws {DeltaError} `FEATURE_UNSUPPORTED`, naming the features; `TYPE_UNSUPPORTED` for a type that was changed in a way that is no widening; `LOG_LINE_MALFORMED` for a protocol without the list
+ * @throws {DeltaError} `FEATURE_UNSUPPORTED`, naming the features; `TYPE_UNSUPPORTED` for a type that was changed in a way that is no widening; `SCHEMA_MALFORMED` for columns with
+ * one id, where those count; `LOG_LINE_MALFORMED` for a protocol without the list
  * that its version asks for.
  * @see https://github.com/delta-io/delta/blob/master/PROTOCOL.md#table-features
  */
@@ -27,7 +29,19 @@ export function checkReadable(protocol: Protocol, metadata: Metadata): void {
     'read',
     names.filter((name) => !isSafe(name, 'reads', use, version === 3)),
   )
+  if (mappingMode(protocol, metadata) === 'id') checkIds(use)
   if (names.some((name) => featureNamed(name)?.name === 'typeWidening')) checkTypeChanges(use)
+}
+
+/** Columns are told apart by their ids alone. @throws {DeltaError} `SCHEMA_MALFORMED`. */
+function checkIds({ fields }: FeatureUse): void {
+  const seen = new Set<unknown>()
+  for (const field of fields) {
+    const id = field.metadata?.['delta.columnMapping.id']
+    if (id !== undefined && seen.has(id))
+      throw new DeltaError('SCHEMA_MALFORMED', 'two columns have one id', { column: field.name, id })
+    seen.add(id)
+  }
 }
 
 /** Files from before a change that nobody here knows of would be misread. @throws {DeltaError} `TYPE_UNSUPPORTED`. */

@@ -4,7 +4,7 @@ import type { LogDependencies, TableLog } from '../log/table-log.js'
 import type { DeletionVectorDescriptor, Metadata, PartitionValues, Protocol } from '../protocol/actions.js'
 import { type MappingMode, mappingMode } from '../protocol/column-mapping.js'
 import { type TableProperties, tableProperties } from '../protocol/properties.js'
-import { parseSchema, type StructType } from '../protocol/schema.js'
+import { findField, parseSchema, type StructType } from '../protocol/schema.js'
 import { enoughFiles, type RowsWanted } from './enough-files.js'
 
 /** A live data file of a snapshot. */
@@ -87,7 +87,8 @@ export class Snapshot {
     this.metadata = metadata
     const { schema, properties } = readMetadata(metadata)
     this.schema = schema
-    this.partitionColumns = metadata.partitionColumns
+    // Some writers spell them otherwise than the schema does.
+    this.partitionColumns = metadata.partitionColumns.map((name) => findField(this.schema, name)?.name ?? name)
     this.properties = properties
     this.mapping = mappingMode(protocol, metadata)
   }

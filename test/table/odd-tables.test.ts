@@ -284,8 +284,27 @@ describe('deletion vectors', () => {
   })
 })
 
+it('partition columns are those of the schema in whatever letter case', async () => {
+  const store = new MemoryStore()
+  const file = await added(store, 'a.parquet', "SELECT 1 AS id, 'of the file' AS part", {
+    partitionValues: { Part: 'of the log' },
+  })
+  await logged(
+    store,
+    0,
+    protocol(),
+    metadata([field('id', 'long'), field('Part', 'string')], { partitionColumns: ['part'] }),
+    file,
+  )
+  await using lake = await openLake(store)
+  expect(await rowsOf(lake, "SELECT * FROM t WHERE part = 'of the log'")).toEqual([{ id: 1, Part: 'of the log' }])
+})
+
 it('what nobody reads is refused by its name', async () => {
+  const mapped = { 'delta.columnMapping.id': 1, 'delta.columnMapping.physicalName': 'p' }
+  const twins = ['a', 'b'].map((name) => field(name, 'long', true, mapped))
   const cases: readonly (readonly [string, readonly Action[]])[] = [
+    ['SCHEMA_MALFORMED', [protocol('columnMapping'), metadata(twins, { configuration: { 'delta.columnMapping.mode': 'id' } })]],
     ['FEATURE_UNSUPPORTED', [protocol(), metadata([field('id', 'long')], { format: { provider: 'orc' } })]],
     ['TYPE_UNSUPPORTED', [protocol(), metadata([field('id', 'decimal(39,2)')])]],
     ['TYPE_UNSUPPORTED', [protocol(), metadata([field('id', 'interval year to month')])]],
