@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import type { Clock } from '../base/clock.js'
 import { isDeltaError } from '../base/errors.js'
 import type { CommitInfo, DomainMetadata, SetTransaction } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
@@ -13,6 +14,8 @@ import { NO_FILES, SIZE_BINS, type TableTotals, totalsAfter } from './table-tota
 
 /** As many producers, or domains, as a checksum lists: with more of them it lists none, which readers understand. */
 const LISTED_MAX = 100
+
+const REST_MS_MAX = 1000
 
 /** What a version checksum tells of. */
 export interface ChecksumState extends TableState {
@@ -82,16 +85,18 @@ function listed<T>(items: Iterable<T>): T[] | undefined {
 }
 
 /**
- * Writes version checksums behind the commits of a table: one at a time, and after it that of the version which is the newest
+ * Writes version checksums behind the commits of a table: one at a time, and after a rest that of the version which is the newest
  * by then. A commit never waits for one; a failure is an event.
  */
 export class ChecksumWriter {
   private readonly deps: LogDependencies
+  private readonly clock: Clock
   private next: { readonly log: TableLog; readonly mayCount: boolean } | undefined
   private running: Promise<void> | undefined
 
-  constructor(deps: LogDependencies) {
+  constructor(deps: LogDependencies, clock: Clock) {
     this.deps = deps
+    this.clock = clock
   }
 
   /**
@@ -123,12 +128,15 @@ export class ChecksumWriter {
     while (this.next) {
       const { log, mayCount } = this.next
       this.next = undefined
+      const startedAtMs = this.clock.now()
       try {
         if (!log.totals.now && (mayCount || log.totals.neverCounted)) await log.countTotals()
         await this.write(newestOf(log))
       } catch (error) {
         this.report(error)
       }
+      // Half of the time there is none on its way: where commits follow each other, a slow store gets one for two of them.
+      if (this.next) await this.clock.sleep(Math.min(REST_MS_MAX, this.clock.now() - startedAtMs))
     }
   }
 

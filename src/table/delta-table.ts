@@ -71,7 +71,7 @@ export class DeltaTable implements TransactionHost, LogHolder {
 
   constructor(deps: TableDependencies) {
     this.deps = deps
-    this.checksums = new ChecksumWriter(deps)
+    this.checksums = new ChecksumWriter(deps, deps.clock)
     this.checkpoints = new CheckpointWriter(deps, deps.clock)
   }
 
