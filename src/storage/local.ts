@@ -120,9 +120,12 @@ export class LocalStore implements ObjectStore {
 
   async putFile(path: string, localFile: string, options: PutOptions = {}): Promise<void> {
     await this.#run(path, options, async (file) => {
+      const synced = sync(localFile)
+      synced.catch(() => undefined)
+      // What is no file has an error of its own.
       await localFileSize(localFile)
       if (!options.folderMustExist) await this.#folders.ensure(dirname(file))
-      await sync(localFile)
+      await synced
       options.signal?.throwIfAborted()
       // Bytes that are on this disk already get their name at once; from another disk they come by way of a hidden file.
       if (await moved(localFile, file)) return syncFolder(dirname(file))
