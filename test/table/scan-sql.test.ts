@@ -122,7 +122,10 @@ describe('a scan of files with deleted rows', () => {
   })
 
   it('leaves them out, however many the files are', async () => {
-    const list = async (n: number) => (await file(`SELECT ${n % 3}::BIGINT AS row`)).localFile
+    const list = async (n: number) => ({
+      path: (await file(`SELECT ${n}::INT AS list, ${n % 3}::BIGINT AS row`)).localFile,
+      list: n,
+    })
     const many = Array.from({ length: 6 }, async (_, n) =>
       file(`SELECT i FROM range(${n * 3}, ${n * 3 + 3}) t(i)`, {
         [n < 4 ? 'deletedRows' : 'onlyRows']: await list(n),
