@@ -75,13 +75,14 @@ export class Producer {
 }
 
 /**
- * Has posts made by `PRODUCERS` connections, each of which makes the next one when one of its own is answered.
+ * Has posts made by connections, each of which makes the next one when one of its own is answered.
  *
  * @param inFlight how many of its posts a connection leaves unanswered.
+ * @param connections how many there are.
  * @returns the seconds it took.
  */
-export async function postAll(url: URL, posts: readonly Uint8Array[], inFlight = 1): Promise<number> {
-  const producers = await Promise.all(Array.from({ length: PRODUCERS }, () => Producer.connect(url)))
+export async function postAll(url: URL, posts: readonly Uint8Array[], inFlight = 1, connections = PRODUCERS): Promise<number> {
+  const producers = await Promise.all(Array.from({ length: connections }, () => Producer.connect(url)))
   let next = 0
   const produce = async (producer: Producer) => {
     while (next < posts.length) await producer.post(posts[next++] as Uint8Array)
