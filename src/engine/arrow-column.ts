@@ -1,50 +1,5 @@
-import duckdb from '@duckdb/node-bindings'
 import { type Data, type DataType, makeData } from 'apache-arrow'
-
-/**
- * A vector of one of DuckDB's data chunks. Its memory is copied when it is first asked for, and only once; until then the chunk
- * must be alive.
- */
-export class Source {
-  readonly #vector: duckdb.Vector
-  readonly #rows: number
-  readonly #entries: Source[] = []
-  #bytes: Uint8Array<ArrayBuffer> | undefined
-  #mask: Uint8Array | null | undefined
-  #items: Source | undefined
-
-  constructor(vector: duckdb.Vector, rows: number) {
-    this.#vector = vector
-    this.#rows = rows
-  }
-
-  /** The values of all rows, of `width` bytes each. */
-  bytes(width: number): Uint8Array<ArrayBuffer> {
-    if (this.#rows === 0) return EMPTY
-    this.#bytes ??= duckdb.vector_get_data(this.#vector, this.#rows * width) as Uint8Array<ArrayBuffer>
-    return this.#bytes
-  }
-
-  /** Which rows hold a value, one bit a row, lowest bit first; `undefined` when all do. To be asked with `isValid`. */
-  get mask(): Uint8Array | undefined {
-    // The binding answers null for a vector without a mask, whatever its declaration says.
-    if (this.#mask === undefined)
-      this.#mask = duckdb.vector_get_validity(this.#vector, Math.ceil(this.#rows / 64) * 8) as Uint8Array | null
-    return this.#mask ?? undefined
-  }
-
-  /** An entry of a vector of structs. */
-  entry(index: number): Source {
-    this.#entries[index] ??= new Source(duckdb.struct_vector_get_child(this.#vector, index), this.#rows)
-    return this.#entries[index]
-  }
-
-  /** The items that the rows of a vector of lists point into. */
-  get items(): Source {
-    this.#items ??= new Source(duckdb.list_vector_get_child(this.#vector), duckdb.list_vector_get_size(this.#vector))
-    return this.#items
-  }
-}
+import type { Source } from './arrow-source.js'
 
 /** One Arrow column in the making: gathers rows of DuckDB vectors into memory of its own. */
 export interface Column {

@@ -1,7 +1,8 @@
 import duckdb from '@duckdb/node-bindings'
 import { type Data, type DataType, makeData, Null } from 'apache-arrow'
 import { DeltaError } from '../base/errors.js'
-import { type Column, dataOf, isValid, type Source, Validity, withRoom } from './arrow-column.js'
+import { type Column, dataOf, isValid, Validity, withRoom } from './arrow-column.js'
+import type { Source } from './arrow-source.js'
 
 /** A column whose values DuckDB and Arrow lay out alike, `width` bytes each. */
 export class FixedColumn implements Column {

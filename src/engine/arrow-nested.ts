@@ -1,5 +1,6 @@
 import type { Data, DataType } from 'apache-arrow'
-import { type Column, dataOf, isValid, type Source, Validity } from './arrow-column.js'
+import { type Column, dataOf, isValid, Validity } from './arrow-column.js'
+import type { Source } from './arrow-source.js'
 
 /** STRUCT: a column for each entry, of as many rows. */
 export class StructColumn implements Column {

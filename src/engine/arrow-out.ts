@@ -1,8 +1,7 @@
 import type { DuckDBResult } from '@duckdb/node-api'
-import duckdb from '@duckdb/node-bindings'
 import { AsyncByteQueue, makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct } from 'apache-arrow'
 import { assert } from '../base/errors.js'
-import { Source } from './arrow-column.js'
+import { appendChunk } from './arrow-source.js'
 import { arrowSchema } from './arrow-types.js'
 import { columnOf } from './arrow-vectors.js'
 import { dataChunks, type ReadingOptions } from './data-chunks.js'
@@ -36,10 +35,7 @@ export async function* recordBatches(result: DuckDBResult, options: RecordBatche
 
   let rows = 0
   for await (const chunk of dataChunks(result, options)) {
-    const count = chunk.rowCount
-    for (const [index, column] of columns.entries())
-      column.append(new Source(duckdb.data_chunk_get_vector(chunk.chunk, index), count), 0, count)
-    rows += chunk.rowCount // Asked again, since a vector does not keep its chunk from the collector.
+    rows += appendChunk(chunk, columns)
     if (rows >= rowsPerBatch || columns.reduce((sum, column) => sum + column.bytes, 0) >= BATCH_BYTES_MAX) {
       yield finish(rows)
       signal?.throwIfAborted()

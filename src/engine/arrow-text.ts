@@ -1,7 +1,7 @@
-import duckdb from '@duckdb/node-bindings'
 import type { Data, DataType } from 'apache-arrow'
 import { DeltaError } from '../base/errors.js'
-import { type Column, dataOf, isValid, type Source, Validity, withRoom } from './arrow-column.js'
+import { type Column, dataOf, isValid, Validity, withRoom } from './arrow-column.js'
+import type { Source } from './arrow-source.js'
 
 /** What a column of text or bytes has in common: offsets of 32 bits, and the bytes between them. */
 abstract class BytesColumn implements Column {
@@ -71,7 +71,7 @@ export class StringColumn extends BytesColumn {
     const words = new Uint32Array(stored.buffer)
     const { mask } = source
     const { offsets } = this
-    const heap = new Heap()
+    const heap = new Heap(source)
     let end = offsets[to] as number
     for (let row = 0; row < count; row++) {
       const word = (start + row) * 4
@@ -158,6 +158,7 @@ export class UuidColumn extends BytesColumn {
  * before ends, so such neighbours are read in one call, and written in one step where they are neighbours in Arrow too.
  */
 class Heap {
+  readonly #source: Source
   /** Of each run of neighbours: the low and high word of its address, and its length in bytes. */
   readonly #runs: number[] = []
   #endOfRun = Number.NaN
@@ -167,6 +168,10 @@ class Heap {
   #asked = 0
   #pending = 0
   #target = 0
+
+  constructor(source: Source) {
+    this.#source = source
+  }
 
   /** Tells of a string to come. */
   expect(addressLow: number, addressHigh: number, length: number): void {
@@ -204,7 +209,7 @@ class Heap {
   #readRun(): Uint8Array {
     ADDRESS[0] = this.#runs[this.#run++] as number
     ADDRESS[1] = this.#runs[this.#run++] as number
-    return duckdb.get_data_from_pointer(ADDRESS.buffer, 0, this.#runs[this.#run++] as number)
+    return this.#source.heap(ADDRESS, this.#runs[this.#run++] as number)
   }
 }
 

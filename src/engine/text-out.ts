@@ -1,7 +1,6 @@
 import type { DuckDBResult } from '@duckdb/node-api'
-import duckdb from '@duckdb/node-bindings'
 import { Utf8 } from 'apache-arrow'
-import { Source } from './arrow-column.js'
+import { appendChunk } from './arrow-source.js'
 import { StringColumn } from './arrow-text.js'
 import { dataChunks, type ReadingOptions } from './data-chunks.js'
 
@@ -31,9 +30,7 @@ export async function* textPieces(result: DuckDBResult, options: TextPiecesOptio
     return piece
   }
   for await (const chunk of dataChunks(result, options)) {
-    const count = chunk.rowCount
-    column.append(new Source(duckdb.data_chunk_get_vector(chunk.chunk, 0), count), 0, count)
-    rows += chunk.rowCount // Asked again, since a vector does not keep its chunk from the collector.
+    rows += appendChunk(chunk, [column])
     if (column.bytes >= options.bytesPerPiece) yield finish()
   }
   if (rows > 0) yield finish()
