@@ -1,5 +1,7 @@
+import type { DuckDBDataChunk } from '@duckdb/node-api'
+import duckdb from '@duckdb/node-bindings'
 import { type Data, type DataType, makeData } from 'apache-arrow'
-import type { Source } from './arrow-source.js'
+import { Copies, Source } from './arrow-source.js'
 
 /** One Arrow column in the making: gathers rows of DuckDB vectors into memory of its own. */
 export interface Column {
@@ -9,6 +11,20 @@ export interface Column {
   readonly bytes: number
   /** The rows added so far, as Arrow data that shares no memory with DuckDB or later batches. The column starts anew. */
   finish(): Data
+}
+
+/**
+ * Adds the rows of a data chunk to a column for each of its vectors.
+ *
+ * @returns how many they are.
+ */
+export function appendChunk(chunk: DuckDBDataChunk, columns: readonly Column[]): number {
+  const rows = chunk.rowCount
+  const copies = new Copies()
+  for (const [index, column] of columns.entries())
+    column.append(new Source(duckdb.data_chunk_get_vector(chunk.chunk, index), rows, copies), 0, rows)
+  copies.free()
+  return chunk.rowCount // Asked again, since a vector does not keep its chunk from the collector.
 }
 
 /** The buffers of a finished column. */

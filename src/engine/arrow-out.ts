@@ -1,7 +1,7 @@
 import type { DuckDBResult } from '@duckdb/node-api'
 import { AsyncByteQueue, makeData, RecordBatch, RecordBatchStreamWriter, type Schema, Struct } from 'apache-arrow'
 import { assert } from '../base/errors.js'
-import { appendChunk } from './arrow-source.js'
+import { appendChunk } from './arrow-column.js'
 import { arrowSchema } from './arrow-types.js'
 import { columnOf } from './arrow-vectors.js'
 import { dataChunks, type ReadingOptions } from './data-chunks.js'

@@ -1,21 +1,5 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import type { DuckDBDataChunk } from '@duckdb/node-api'
 import duckdb from '@duckdb/node-bindings'
-import type { Column } from './arrow-column.js'
-
-/**
- * Adds the rows of a data chunk to a column for each of its vectors.
- *
- * @returns how many they are.
- */
-export function appendChunk(chunk: DuckDBDataChunk, columns: readonly Column[]): number {
-  const rows = chunk.rowCount
-  const copies = new Copies()
-  for (const [index, column] of columns.entries())
-    column.append(new Source(duckdb.data_chunk_get_vector(chunk.chunk, index), rows, copies), 0, rows)
-  copies.free()
-  return chunk.rowCount // Asked again, since a vector does not keep its chunk from the collector.
-}
 
 /**
  * A vector of one of DuckDB's data chunks. Its memory is copied when it is first asked for, and only once. It is good for as
@@ -79,7 +63,7 @@ export class Source {
  * The copies that the binding made of a chunk's memory. V8 counts them and marks its whole heap each time that they come to 64 MB, which
  * costs more than all else that is done with them, so they are given back at once.
  */
-class Copies {
+export class Copies {
   readonly #buffers: ArrayBuffer[] = []
 
   keep(copy: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 import type { DuckDBResult } from '@duckdb/node-api'
 import { Utf8 } from 'apache-arrow'
-import { appendChunk } from './arrow-source.js'
+import { appendChunk } from './arrow-column.js'
 import { StringColumn } from './arrow-text.js'
 import { dataChunks, type ReadingOptions } from './data-chunks.js'
 
