@@ -61,6 +61,7 @@ export const KIND_OF = {
   LOG_GAP: 'corrupt',
   LOG_INCOMPLETE: 'corrupt',
   LOG_LINE_MALFORMED: 'corrupt',
+  PARTITION_VALUE_MALFORMED: 'corrupt',
   PROOF_FAILED: 'corrupt',
   RECORDS_DAMAGED: 'corrupt',
   SCHEMA_MALFORMED: 'corrupt',

@@ -1,4 +1,4 @@
-import { DeltaError, type ErrorCode } from '../base/errors.js'
+import { DeltaError, type ErrorCode, type ErrorDetails } from '../base/errors.js'
 import { UNREAD_INSTANT } from './julian-calendar.js'
 
 /** DuckDB's error classes, by the word its messages begin with. What is not listed is a fault of ours or of the engine. */
@@ -34,6 +34,13 @@ export function engineError(error: unknown, quote: boolean): unknown {
   const kind = /^([A-Za-z ]+ Error|INTERRUPT Error)[:!]/.exec(error.message)?.[1] ?? ''
   const whole = kind ? error.message.slice(kind.length + 1).trim() : error.message
   const message = quote ? whole : whole.replace(/\n+LINE \d+: [\s\S]*$/, '')
+  if (message.startsWith(UNREAD_PARTITION_VALUE))
+    return new DeltaError(
+      'PARTITION_VALUE_MALFORMED',
+      'a file of the table has a partition value that its column cannot hold',
+      JSON.parse(message.slice(UNREAD_PARTITION_VALUE.length)) as ErrorDetails,
+      { cause: error, hint: PARTITION_HINT },
+    )
   const missing = /No files found that match the pattern|Cannot open file|No such file or directory/.test(message)
   if (missing && kind === 'IO Error') {
     const file = /"([^"]+)"/.exec(message)?.[1] ?? ''
@@ -64,6 +71,10 @@ export function engineError(error: unknown, quote: boolean): unknown {
   return new DeltaError(code, message, {}, { cause: error, hint: HINTS[code] })
 }
 
+/** How a failed read of a partition value begins; its facts follow as JSON. */
+export const UNREAD_PARTITION_VALUE = 'partition value: '
+
+const PARTITION_HINT = 'mend the value in the log entry that adds the file, or read columns without this one'
 const MISSING_HINT =
   'it may have been vacuumed from under an old version: ask for a newer version, or restore the file; nothing else of the table is affected'
 const ZONE_HINT = 'read these rows with Spark, and write them again in its default calendar'

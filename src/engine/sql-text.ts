@@ -3,8 +3,9 @@ export function ident(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-/** A string literal. */
+/** A text as a constant: a literal, or where it holds NUL, at which the engine's parser stops, an expression. */
 export function literal(text: string): string {
+  if (text.includes('\0')) return `(${text.split('\0').map(literal).join(' || chr(0) || ')})`
   return `'${text.replaceAll("'", "''")}'`
 }
 

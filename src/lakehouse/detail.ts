@@ -3,6 +3,9 @@ import { supportedFeatures } from '../protocol/table-features.js'
 import type { Snapshot } from '../table/snapshot.js'
 import type { TableDetail } from './options.js'
 
+/** Of dates, in milliseconds from 1970 on. */
+const TIME_MAX = 8.64e15
+
 /** What there is to say about a table at a version. */
 export async function tableDetail(name: string, uri: string, snapshot: Snapshot): Promise<TableDetail> {
   const { metadata, protocol } = snapshot
@@ -28,6 +31,7 @@ export async function tableDetail(name: string, uri: string, snapshot: Snapshot)
     minReaderVersion: protocol.minReaderVersion,
     minWriterVersion: protocol.minWriterVersion,
     features: supportedFeatures(protocol),
-    createdAtMs: metadata.createdTime,
+    // Some logs give a number that is no time.
+    createdAtMs: Math.abs(metadata.createdTime ?? Number.NaN) <= TIME_MAX ? metadata.createdTime : undefined,
   }
 }

@@ -134,10 +134,14 @@ const NO_COLUMNS = '{"type":"struct","fields":[]}'
 function checkMetadata(value: Metadata, fail: Fail): Metadata {
   // Some writers put a null where others leave a field out.
   const { schemaString = NO_COLUMNS } = value
-  const [partitionColumns, configuration] = [value.partitionColumns ?? [], value.configuration ?? {}]
+  const [partitionColumns, properties] = [value.partitionColumns ?? [], value.configuration ?? {}]
   if (typeof schemaString !== 'string') throw fail('metaData whose schemaString is no text')
   if (!isTexts(partitionColumns)) throw fail('metaData whose partitionColumns are no list of names')
-  if (typeof configuration !== 'object' || Array.isArray(configuration)) throw fail('metaData whose configuration is no object')
+  if (typeof properties !== 'object' || Array.isArray(properties)) throw fail('metaData whose configuration is no object')
+  // Nor do all of them write numbers and booleans as texts.
+  const configuration = Object.fromEntries(
+    Object.entries<unknown>(properties).flatMap(([key, one]) => (one === null ? [] : [[key, String(one)]])),
+  )
   return { ...value, schemaString, partitionColumns, configuration }
 }
 

@@ -54,7 +54,34 @@ function readSchema(schemaString: string): StructType {
     throw new DeltaError('SCHEMA_MALFORMED', 'table schema is not a struct')
   if (!isType(value)) throw new DeltaError('SCHEMA_MALFORMED', 'table schema has a column without name or type')
   checkNames(value.fields, 'SCHEMA_MALFORMED')
-  return value
+  return completed(value)
+}
+
+/** A type in full: some writers leave out, or say null, where a part is as most are. */
+function completed<T extends DataType>(type: T): T
+function completed(type: DataType): DataType {
+  if (typeof type === 'string') return type
+  switch (type.type) {
+    case 'struct':
+      return {
+        ...type,
+        fields: type.fields.map((f) => ({
+          ...f,
+          type: completed(f.type),
+          nullable: f.nullable ?? true,
+          metadata: f.metadata ?? {},
+        })),
+      }
+    case 'array':
+      return { ...type, elementType: completed(type.elementType), containsNull: type.containsNull ?? true }
+    case 'map':
+      return {
+        ...type,
+        keyType: completed(type.keyType),
+        valueType: completed(type.valueType),
+        valueContainsNull: type.valueContainsNull ?? true,
+      }
+  }
 }
 
 /** Whether what a log says is of the shape of a type, at any depth; unknown names of types are others' to refuse. */

@@ -112,7 +112,18 @@ function scanFile(
   const { partitionValues, baseRowId, defaultRowCommitVersion, physicalRows, deletionVector, onlyVector } = file
   const deletedRows = deletionVector && lists.get(deletionVector)
   const onlyRows = onlyVector && lists.get(onlyVector)
-  return { localFile, partitionValues, deletedRows, onlyRows, baseRowId, defaultRowCommitVersion, physicalRows, stored, calendar }
+  return {
+    localFile,
+    file: file.file,
+    partitionValues,
+    deletedRows,
+    onlyRows,
+    baseRowId,
+    defaultRowCommitVersion,
+    physicalRows,
+    stored,
+    calendar,
+  }
 }
 
 function readColumns({ schema, partitionColumns }: SourceTable, columns: ReadonlySet<string> | undefined): StructField[] {

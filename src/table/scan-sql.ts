@@ -1,10 +1,11 @@
+import { UNREAD_PARTITION_VALUE } from '../engine/engine-error.js'
 import type { RowList } from '../engine/rows-parquet.js'
 import { escapeGlob, ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { PartitionValues } from '../protocol/actions.js'
 import { CHANGE_TYPE } from '../protocol/change-feed.js'
 import { fieldId, type MappingMode, physicalName, physicalType } from '../protocol/column-mapping.js'
-import { charLength, type DataType, mentions, type StructField } from '../protocol/schema.js'
+import { charLength, type DataType, mentions, type StructField, typeText } from '../protocol/schema.js'
 import { columnSql, padded } from './column-sql.js'
 import type { OldCalendar } from './footers.js'
 import type { StoredColumns } from './stored-columns.js'
@@ -12,6 +13,8 @@ import type { StoredColumns } from './stored-columns.js'
 /** A data file as a scan reads it: a file of this machine and its constants. */
 export interface ScanFile {
   readonly localFile: string
+  /** Its path in the table, by which people know it. */
+  readonly file?: string | undefined
   /** By physical name, as in the log. */
   readonly partitionValues: PartitionValues
   /** Rows that are gone. */
@@ -121,8 +124,7 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
 
   function columnOf(f: StructField): string {
     if (unread.has(f.name)) return `error('a column was read that the plan leaves out')::${duckdbType(f.type)}`
-    if (constants.includes(f))
-      return isSame ? constant(f, partitionValueOf(files[0], f, mapping)) : `"__constant".${ident(readAs(f.name))}`
+    if (constants.includes(f)) return isSame ? constant(f, files[0], mapping) : `"__constant".${ident(readAs(f.name))}`
     const type = storedAs?.get(f.name)?.type ?? physicalType(f.type, mapping)
     return columnSql(f, `"__data".${ident(shape.uniform ? physicalName(f, mapping) : readAs(f.name))}`, type, calendar)
   }
@@ -217,7 +219,7 @@ function constantRows(
   files: readonly ScanFile[],
 ): string {
   const rows = files.map((file, at) => {
-    const values = constants.map((f) => constant(f, partitionValueOf(file, f, mapping)))
+    const values = constants.map((f) => constant(f, file, mapping))
     const bases = hasRowIds ? [whole(file.baseRowId), whole(file.defaultRowCommitVersion)] : []
     return `(${[key.of(file, at), ...values, ...bases].join(', ')})`
   })
@@ -269,13 +271,31 @@ function partitionValueOf(file: ScanFile | undefined, field: StructField, mappin
   return file?.partitionValues[physicalName(field, mapping)] ?? null
 }
 
-/** A partition value as a typed constant. Text that the type cannot hold fails the scan rather than reading as NULL. */
-function constant(field: StructField, text: string | null): string {
-  const { type } = field
+/** A file's partition value as a typed constant. Text that the type cannot hold fails the scan, by its file, rather than reading as NULL. */
+function constant(field: StructField, file: ScanFile | undefined, mapping: MappingMode): string {
+  const { name, type } = field
+  const text = partitionValueOf(file, field, mapping)
   if (text === null || (text === '' && type !== 'string' && type !== 'binary')) return `NULL::${duckdbType(type)}`
   if (type === 'binary') return `encode(${literal(text)})`
   const length = charLength(field)
-  return length === undefined ? `${literal(partitionText(type, text))}::${duckdbType(type)}` : padded(literal(text), length)
+  if (length !== undefined) return padded(literal(text), length)
+  if (type === 'string' || PLAIN[String(type)]?.test(text)) return `${literal(text)}::${duckdbType(type)}`
+  const facts = JSON.stringify({ file: file?.file ?? file?.localFile, column: name, type: typeText(type), value: text })
+  return `coalesce(TRY_CAST(${literal(partitionText(type, text))} AS ${duckdbType(type)}), error(${literal(UNREAD_PARTITION_VALUE + facts)}))`
+}
+
+/** Forms that are surely values of their type, as nearly all are. */
+const DATE = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])/.source
+const TIME = /[ T]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?/.source
+const PLAIN: Readonly<Record<string, RegExp>> = {
+  byte: /^-?\d{1,2}$/,
+  short: /^-?\d{1,4}$/,
+  integer: /^-?\d{1,9}$/,
+  long: /^-?\d{1,18}$/,
+  boolean: /^(true|false)$/,
+  date: new RegExp(`${DATE}$`),
+  timestamp: new RegExp(`${DATE}${TIME}Z?$`),
+  timestamp_ntz: new RegExp(`${DATE}${TIME}$`),
 }
 
 /** Java puts a sign before years of more than four digits. */

@@ -300,6 +300,72 @@ it('partition columns are those of the schema in whatever letter case', async ()
   expect(await rowsOf(lake, "SELECT * FROM t WHERE part = 'of the log'")).toEqual([{ id: 1, Part: 'of the log' }])
 })
 
+it('values of partitions may hold any character', async () => {
+  const store = new MemoryStore()
+  const values = ['a\0b', "it's", '\0', '\u0001\n\\'] as const
+  const adds: Action[] = []
+  for (const [id, value] of values.entries())
+    adds.push(await added(store, `${id}.parquet`, `SELECT ${id} AS id`, { partitionValues: { text: value, bytes: value } }))
+  const fields = [field('id', 'integer'), field('text', 'string'), field('bytes', 'binary')]
+  await logged(store, 0, protocol(), metadata(fields, { partitionColumns: ['text', 'bytes'] }), ...adds)
+  await using lake = await openLake(store)
+  expect(await rowsOf(lake, 'SELECT id, text, decode(bytes) AS bytes FROM t ORDER BY id')).toEqual(
+    values.map((value, id) => ({ id, text: value, bytes: value })),
+  )
+  await lake.sql('OPTIMIZE t')
+  await lake.sql('UPDATE t SET id = 10 WHERE id = 0')
+  expect(await rowsOf(lake, 'SELECT text FROM t WHERE id = 10')).toEqual([{ text: 'a\0b' }])
+})
+
+it('a value that is none of its partition column ends the reading of that column, by file and column', async () => {
+  for (const [type, value] of [
+    ['integer', 'abc'],
+    ['byte', '300'],
+    ['date', '2024-02-31'],
+    ['timestamp', '1704103200000000'],
+    ['decimal(5,2)', '1234.5'],
+    ['boolean', 'maybe'],
+    ['double', 'x'],
+  ] as const) {
+    const store = new MemoryStore()
+    const file = await added(store, 'p=x/a b.parquet', 'SELECT 1 AS id', { partitionValues: { p: value } })
+    await logged(store, 0, protocol(), metadata([field('id', 'integer'), field('p', type)], { partitionColumns: ['p'] }), file)
+    await using lake = await openLake(store)
+    const failure = { code: 'PARTITION_VALUE_MALFORMED', details: { file: 'p=x/a b.parquet', column: 'p', type, value } }
+    await expect(rowsOf(lake, 'SELECT * FROM t')).rejects.toMatchObject(failure)
+    await expect(lake.sql('DELETE FROM t WHERE id = 1 AND p IS NULL')).rejects.toMatchObject(failure)
+    expect(await rowsOf(lake, 'SELECT id FROM t'), type).toEqual([{ id: 1 }])
+  }
+})
+
+it('what writers leave out, and say null or otherwise than as text, has its usual meaning', async () => {
+  const store = new MemoryStore()
+  const file = await added(store, 'a.parquet', "SELECT 1::BIGINT AS id, {a: 1} AS s, [1] AS l, MAP {'a': 1} AS m")
+  const bare = [
+    { name: 'id', type: 'long', nullable: null, metadata: null },
+    { name: 's', type: { type: 'struct', fields: [{ name: 'a', type: 'integer' }] } },
+    { name: 'l', type: { type: 'array', elementType: 'integer' } },
+    { name: 'm', type: { type: 'map', keyType: 'string', valueType: 'integer' } },
+  ]
+  await logged(
+    store,
+    0,
+    { protocol: { minReaderVersion: 1, minWriterVersion: 2 } },
+    metadata(bare as unknown as ReturnType<typeof field>[], {
+      createdTime: 1e300,
+      configuration: { 'delta.appendOnly': false, 'delta.checkpointInterval': 2, other: null },
+    }),
+    file,
+  )
+  await using lake = await openLake(store)
+  await lake.sql("INSERT INTO t VALUES (2, {a: NULL}, [NULL], MAP {'a': NULL})")
+  expect(await rowsOf(lake, 'SELECT id, s.a AS a, l, m FROM t ORDER BY id')).toEqual([
+    { id: 1, a: 1, l: [1], m: [{ key: 'a', value: 1 }] },
+    { id: 2, a: null, l: [null], m: [{ key: 'a', value: null }] },
+  ])
+  expect(await rowsOf(lake, 'DESCRIBE DETAIL t')).toMatchObject([{ created_at: null }])
+})
+
 it('what nobody reads is refused by its name', async () => {
   const mapped = { 'delta.columnMapping.id': 1, 'delta.columnMapping.physicalName': 'p' }
   const twins = ['a', 'b'].map((name) => field(name, 'long', true, mapped))
