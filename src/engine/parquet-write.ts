@@ -53,8 +53,19 @@ export async function writeParquet(
     ...(options.fileSizeBytes ? [`FILE_SIZE_BYTES ${options.fileSizeBytes}`] : []),
     ...(several ? ["FILENAME_PATTERN '{uuid}'"] : []),
   ]
-  const rows = await connection.rows<CopyRow>(`COPY (${query}) TO ${literal(target)} (${settings.join(', ')})`, options)
-  return rows.filter((row) => row.count > 0n).map(written)
+  const answer = await connection.columns(`COPY (${query}) TO ${literal(target)} (${settings.join(', ')})`, options)
+  const [files, counts, sizes, , statistics, partitions] = answer as unknown as CopyColumns
+  return files.flatMap((file, at) => {
+    const rows = Number(counts[at])
+    if (rows === 0) return []
+    return {
+      file,
+      rows,
+      sizeBytes: Number(sizes[at]),
+      statistics: new Map((statistics[at] ?? []).map(({ key, value }) => [leafKey(leafPath(key)), columnStatistics(value)])),
+      partition: Object.fromEntries((partitions[at] ?? []).map(({ key, value }) => [key, value])),
+    }
+  })
 }
 
 function fieldIdsSql(ids: FieldIds): string {
@@ -68,23 +79,15 @@ function fieldIdsSql(ids: FieldIds): string {
 
 type TextMap = readonly { readonly key: string; readonly value: string | null }[]
 
-interface CopyRow {
-  readonly filename: string
-  readonly count: bigint
-  readonly file_size_bytes: bigint
-  readonly column_statistics: readonly { readonly key: string; readonly value: TextMap }[]
-  readonly partition_keys: TextMap | null
-}
-
-function written(row: CopyRow): WrittenFile {
-  return {
-    file: row.filename,
-    rows: Number(row.count),
-    sizeBytes: Number(row.file_size_bytes),
-    statistics: new Map(row.column_statistics.map(({ key, value }) => [leafKey(leafPath(key)), columnStatistics(value)])),
-    partition: Object.fromEntries((row.partition_keys ?? []).map(({ key, value }) => [key, value])),
-  }
-}
+/** What RETURN_STATS answers, in its order. */
+type CopyColumns = readonly [
+  filename: readonly string[],
+  count: readonly bigint[],
+  fileSizeBytes: readonly bigint[],
+  footerSizeBytes: readonly bigint[],
+  columnStatistics: readonly (readonly { readonly key: string; readonly value: TextMap }[])[],
+  partitionKeys: readonly (TextMap | null)[],
+]
 
 function columnStatistics(entries: TextMap): ColumnStatistics {
   const found = new Map(entries.map(({ key, value }) => [key, value ?? undefined]))

@@ -15,8 +15,8 @@ import { NO_FILES, SIZE_BINS, type TableTotals, totalsAfter } from './table-tota
 /** As many producers, or domains, as a checksum lists: with more of them it lists none, which readers understand. */
 const LISTED_MAX = 100
 
-/** Where commits follow each other closely, checksums take a tenth of the time: not each version has one then. */
-const REST = 9
+/** Where commits follow each other closely, checksums take a thirtieth of the time: not each version has one then. */
+const REST = 29
 const REST_MS_MAX = 1000
 
 /** What a version checksum tells of. */

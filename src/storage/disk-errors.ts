@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { statSync } from 'node:fs'
 import { DeltaError, type ErrorCode } from '../base/errors.js'
 
 const DENIED = new Set(['EACCES', 'EPERM', 'EROFS'])
@@ -45,9 +45,9 @@ export function errnoOf(error: unknown): string | undefined {
  *
  * @throws {DeltaError} `FILE_NOT_FOUND` when it is not there or is a folder.
  */
-export async function localFileSize(localFile: string): Promise<number> {
+export function localFileSize(localFile: string): number {
   try {
-    const info = await stat(localFile)
+    const info = statSync(localFile)
     if (info.isFile()) return info.size
   } catch (error) {
     if (!isAbsent(error)) throw diskError(error, localFile)

@@ -120,10 +120,9 @@ export class LocalStore implements ObjectStore {
 
   async putFile(path: string, localFile: string, options: PutOptions = {}): Promise<void> {
     await this.#run(path, options, async (file) => {
+      localFileSize(localFile)
       const synced = sync(localFile)
       synced.catch(() => undefined)
-      // What is no file has an error of its own.
-      await localFileSize(localFile)
       if (!options.folderMustExist) await this.#folders.ensure(dirname(file))
       await synced
       options.signal?.throwIfAborted()

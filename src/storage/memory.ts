@@ -67,7 +67,7 @@ export class MemoryStore implements ObjectStore {
 
   async putFile(path: string, localFile: string, options: StoreOptions = {}): Promise<void> {
     const key = await this.#key(path, options)
-    await localFileSize(localFile)
+    localFileSize(localFile)
     const bytes = await readFile(localFile).catch((error: unknown) => {
       throw diskError(error, localFile)
     })

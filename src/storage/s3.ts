@@ -132,7 +132,7 @@ export class S3Store implements ObjectStore {
     const { signal } = options
     const object = this.#object(path)
     signal?.throwIfAborted()
-    const sizeBytes = await localFileSize(localFile)
+    const sizeBytes = localFileSize(localFile)
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#upload(object, localFile, sizeBytes, signal)
