@@ -40,6 +40,7 @@ export async function fillIndex(
 /**
  * The groups that a change touches, as they are now. What the index holds of them is all that is read beside the change itself.
  *
+ * @param onTouched hears which keys they have, as soon as that is known.
  * @returns rows to `put` into the index; `undefined` when they are more than `most`.
  */
 export async function changedSince(
@@ -48,15 +49,17 @@ export async function changedSince(
   held: HeldGroups,
   index: KeyIndex,
   most: number,
+  onTouched: (keys: KeyIndex) => void,
 ): Promise<readonly TextRows[] | undefined> {
   const { groups } = held
   return withChangedGroups(context, at, groups, undefined, undefined, async (changed, { session }) => {
     await session.run(`CREATE TEMP TABLE "__touched" AS SELECT ${keyText(groups)} AS "__key", * FROM (${changed.keys})`)
-    const states = await statesOf(session, index, most)
-    if (states === undefined) return undefined
+    const touched = await statesOf(session, index, most)
+    if (touched === undefined) return undefined
+    onTouched(touched.keys)
     const now: TextRows[] = []
     const merged = changed.merged(heldStates(groups))
-    for await (const rows of textRows(session, nowSql(held, merged), { params: [states] })) now.push(rows)
+    for await (const rows of textRows(session, nowSql(held, merged), { params: [touched.states] })) now.push(rows)
     return now
   })
 }

@@ -34,6 +34,26 @@ interface Indexed extends IndexedRows {
   readonly ids: Readonly<Record<string, string>>
 }
 
+/** Rows that are about to be of newer versions: those of all but the touched keys are so already. */
+interface Pending {
+  readonly rows: Indexed
+  readonly touched: KeyIndex
+}
+
+/** Work on one index, an advance at a time. */
+interface Work {
+  readonly serial: Serial
+  /** An advance that has not begun. */
+  queued: Advance | undefined
+  running: Advance | undefined
+}
+
+interface Advance {
+  /** Resolves as soon as the touched keys are known; to `undefined` where they never are. */
+  readonly told: Promise<Pending | undefined>
+  readonly done: Promise<Indexed | undefined>
+}
+
 const INDEXES_BYTES_MAX = 512 * 1024 * 1024
 const VIEWS_MAX = 64
 const PREFIX = '__index_'
@@ -56,7 +76,7 @@ export class ViewIndexes {
   })
   /** Views that have no room, by their definition. */
   private readonly tooLarge = new WeakSet<object>()
-  private readonly work = new Map<string, { readonly serial: Serial; queued: Promise<Indexed | undefined> | undefined }>()
+  private readonly work = new Map<string, Work>()
 
   constructor(host: TableHost, onFailure: (view: string, error: unknown) => void) {
     this.host = host
@@ -81,18 +101,26 @@ export class ViewIndexes {
     if (!pins || Object.keys(key).length !== pins.view.key.length) return undefined
     const values = pins.view.key.map((column) => key[column])
     const text = values.includes(undefined) ? undefined : keyText(pins.view, values as KeyValues)
-    const rows = text && (this.current(pins) ?? (await this.newest(pins)))
-    return rows && { columns: pins.view.plan.columns, versions: rows.versions, json: rows.get(text) }
+    const rows = text && (await this.rowsWith(text, pins))
+    const json = text && rows?.get(text)
+    // A copy, for the index writes over its rows.
+    return rows && { columns: pins.view.plan.columns, versions: rows.versions, json: json && Buffer.from(json) }
   }
 
   /** Rows by the texts of their keys, as of now; `undefined` for a view that is not held in memory. */
   async newest(pins: ViewPins): Promise<IndexedRows | undefined> {
-    const { name, pinned } = pins
-    if (!canHold(pins) || this.tooLarge.has(pinned.snapshot.metadata)) return undefined
-    if (this.indexed.has(name)) return this.current(pins) ?? (await this.advance(name))
-    // The first to ask does not wait for all rows.
-    void this.advance(name)
-    return undefined
+    return this.current(pins) ?? (await this.advanceOf(pins)?.done)
+  }
+
+  /** The same, where the row of one key will do: a key that the newest changes do not touch does not wait for them. */
+  private async rowsWith(key: Uint8Array, pins: ViewPins): Promise<IndexedRows | undefined> {
+    const current = this.current(pins)
+    if (current) return current
+    const running = this.work.get(pins.name)?.running
+    const soon = await running?.told
+    const advance = soon && isAt(soon.rows, pins) ? running : this.advanceOf(pins)
+    const pending = await advance?.told
+    return pending && !pending.touched.has(key) ? pending.rows : await advance?.done
   }
 
   private current(pins: ViewPins): Indexed | undefined {
@@ -100,43 +128,53 @@ export class ViewIndexes {
     return known && isAt(known, pins) ? known : undefined
   }
 
+  private advanceOf(pins: ViewPins): Advance | undefined {
+    if (!canHold(pins) || this.tooLarge.has(pins.pinned.snapshot.metadata)) return undefined
+    const advance = this.advance(pins.name)
+    // The first to ask does not wait for all rows.
+    return this.indexed.has(pins.name) ? advance : undefined
+  }
+
   /** Those who ask while one advance runs share the next. */
-  private advance(name: string): Promise<Indexed | undefined> {
-    const work = this.work.get(name) ?? { serial: new Serial(), queued: undefined }
+  private advance(name: string): Advance {
+    const work = this.work.get(name) ?? { serial: new Serial(), queued: undefined, running: undefined }
     this.work.set(name, work)
-    work.queued ??= work.serial
-      .run(async () => {
-        work.queued = undefined
-        return await this.bringUp(name)
-      })
-      .catch((error: unknown) => {
+    if (work.queued) return work.queued
+    let tell: (pending: Pending | undefined) => void = () => undefined
+    const told = new Promise<Pending | undefined>((resolve) => {
+      tell = resolve
+    })
+    const done = work.serial.run(async () => {
+      work.running = advance
+      work.queued = undefined
+      try {
+        return await this.bringUp(name, tell)
+      } catch (error) {
         this.onFailure(name, error)
         this.indexed.delete(name)
         return undefined
-      })
-    return work.queued
+      } finally {
+        work.running = undefined
+        tell(undefined)
+      }
+    })
+    const advance: Advance = { told, done }
+    work.queued = advance
+    return advance
   }
 
-  private async bringUp(name: string): Promise<Indexed | undefined> {
+  private async bringUp(name: string, onPending: (pending: Pending) => void): Promise<Indexed | undefined> {
     const pins = await pinNewest(this.host, name)
     if (!pins || !canHold(pins)) return undefined
     const known = this.indexed.get(name)
     if (known && isAt(known, pins)) return known
-    const changes = known && (await this.changesSince(known, pins))
+    const onTouched = (touched: KeyIndex) => known && onPending({ rows: indexedAt(pins, known.index), touched })
+    const changes = known && (await this.changesSince(known, pins, onTouched))
     const index = changes ? await this.roomy(known.index) : await this.build(pins)
     if (!index) return undefined
     // At once, so that nobody sees some of it: rows and the versions they are of.
     for (const some of changes ?? []) put(index, some)
-    const { metadata } = pins.pinned.snapshot
-    const ofSources = <T>(of: (source: ViewPins['sources'][number]['pinned']['snapshot']) => T) =>
-      Object.fromEntries(pins.sources.map(({ name: source, pinned: { snapshot } }) => [source, of(snapshot)]))
-    const indexed: Indexed = {
-      definition: metadata,
-      index,
-      ids: ofSources((source) => source.metadata.id),
-      versions: ofSources((source) => source.version),
-      get: (text) => index.get(text),
-    }
+    const indexed = indexedAt(pins, index)
     this.indexed.set(name, indexed)
     return indexed
   }
@@ -153,7 +191,11 @@ export class ViewIndexes {
   }
 
   /** Groups that a change touched, as they are now; `undefined` when it is better to build the index anew. */
-  private async changesSince(known: Indexed, pins: ViewPins): Promise<readonly TextRows[] | undefined> {
+  private async changesSince(
+    known: Indexed,
+    pins: ViewPins,
+    onTouched: (touched: KeyIndex) => void,
+  ): Promise<readonly TextRows[] | undefined> {
     const { host, pinned, view, sources } = pins
     const { groups } = view.plan
     const isSame = sources.every(({ name, pinned: { snapshot } }) => known.ids[name] === snapshot.metadata.id)
@@ -162,7 +204,8 @@ export class ViewIndexes {
     const at = await viewAt({ ...readingOf(pins), since }, stateOf(pins), PREFIX)
     if (at.isBeyond) return undefined
     if (at.changes.plus.length + at.changes.minus.length === 0) return []
-    return changedSince(host, at, { view, groups }, known.index, Math.max(TOUCHED_MAX, known.index.size / 4))
+    const most = Math.max(TOUCHED_MAX, known.index.size / 4)
+    return changedSince(host, at, { view, groups }, known.index, most, onTouched)
   }
 
   /** An index without the texts that were replaced, once they are most of it. */
@@ -172,6 +215,18 @@ export class ViewIndexes {
     for (let from: number | undefined = 0; from !== undefined; await setImmediate())
       from = index.copyTo(other, from, COPIED_AT_ONCE)
     return other
+  }
+}
+
+function indexedAt({ pinned, sources }: ViewPins, index: KeyIndex): Indexed {
+  const ofSources = <T>(of: (source: ViewPins['sources'][number]['pinned']['snapshot']) => T) =>
+    Object.fromEntries(sources.map(({ name, pinned: { snapshot } }) => [name, of(snapshot)]))
+  return {
+    definition: pinned.snapshot.metadata,
+    index,
+    ids: ofSources((source) => source.metadata.id),
+    versions: ofSources((source) => source.version),
+    get: (text) => index.get(text),
   }
 }
 

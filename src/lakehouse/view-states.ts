@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Session } from '../engine/database.js'
-import type { KeyIndex } from '../views/key-index.js'
+import { KeyIndex } from '../views/key-index.js'
 import type { GroupsPlan, PlanState } from '../views/plan.js'
 import { textRows } from './view-texts.js'
 
@@ -30,19 +30,28 @@ export function stateText({ states }: GroupsPlan): string {
   return values.join(` || ${BETWEEN_VALUES} || `)
 }
 
-/** What an index holds of the groups in `"__touched"`, by its column `"__key"`, in order; `undefined` when there are more than `most`. */
-export async function statesOf(session: Session, index: KeyIndex, most: number): Promise<string | undefined> {
+/** Groups that a change touches, and what an index holds of them. */
+interface TouchedStates {
+  readonly keys: KeyIndex
+  /** In the order of `"__touched"`, as `heldStates` takes it. */
+  readonly states: string
+}
+
+/** Those of the groups in `"__touched"`, by its column `"__key"`; `undefined` when there are more than `most`. */
+export async function statesOf(session: Session, index: KeyIndex, most: number): Promise<TouchedStates | undefined> {
+  const keys = new KeyIndex()
   const texts: Uint8Array[] = []
-  const keys = 'SELECT "__key" FROM "__touched" ORDER BY rowid'
-  for await (const some of textRows(session, keys, { rowsAtOnce: KEYS_AT_ONCE })) {
+  const query = 'SELECT "__key" FROM "__touched" ORDER BY rowid'
+  for await (const some of textRows(session, query, { rowsAtOnce: KEYS_AT_ONCE })) {
     if (texts.length / 2 + some.rows > most) return undefined
     for (let at = 0; at < some.rows; at++) {
       const key = some.text(at, 0)
+      if (key) keys.set(key, undefined)
       texts.push(key ? index.state(key) : NO_TEXT, GROUP_END)
     }
     await setImmediate()
   }
-  return Buffer.concat(texts).toString()
+  return { keys, states: Buffer.concat(texts).toString() }
 }
 
 /** A query for keys and states of the groups in `"__touched"` out of what `statesOf` gave, as the first parameter. */

@@ -37,6 +37,11 @@ export class KeyIndex {
     return this.wasted
   }
 
+  /** Whether a key was ever set, whatever became of it. */
+  has(key: Uint8Array): boolean {
+    return this.entryOf(key) !== EMPTY
+  }
+
   get(key: Uint8Array): IndexedText | undefined {
     const entry = this.entryOf(key)
     if (entry === EMPTY) return undefined

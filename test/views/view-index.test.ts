@@ -88,4 +88,34 @@ describe('views in memory', () => {
     await lake.sql('CREATE MATERIALIZED VIEW structs AS SELECT k, max({x: x}) AS top FROM t GROUP BY k')
     for (const view of ['rows_of', 'structs']) expect(await lake.lookupJson(view, { k: 1 })).toBeUndefined()
   })
+
+  it('answer keys that a commit touches and keys that it does not as of what was acknowledged, while commits come in', async () => {
+    await using lake = await openLakehouse(join(folder, 'busy'), { threads: 2, memoryLimitBytes: 2 ** 29 })
+    await lake.sql('CREATE TABLE t (k INT); INSERT INTO t SELECT i::INT FROM range(20) r(i)')
+    await lake.sql('CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS rows FROM t GROUP BY k')
+    await inMemory(lake, 'v', { k: 0 })
+    // Version n + 1 adds a row of the key n % 5.
+    const rowsAt = (k: number, version: number) =>
+      1 + Array.from({ length: version - 1 }, (_, nth) => (nth + 1) % 5).filter((touched) => touched === k).length
+    let acknowledged = 1
+    const answers: (readonly [k: number, from: number, row: IndexedRow | undefined])[] = []
+    const ask = async (k: number) => {
+      while (acknowledged < 13) {
+        const from = acknowledged
+        answers.push([k, from, await lake.lookupJson('v', { k })])
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+    }
+    const asking = Promise.all([0, 1, 2, 3, 4, 9].map(ask))
+    for (let version = 2; version <= 13; version++) {
+      await lake.sql(`INSERT INTO t VALUES (${(version - 1) % 5})`)
+      acknowledged = version
+    }
+    await asking
+    for (const [k, from, row] of answers) {
+      const version = row?.versions['t'] ?? 0
+      expect(version).toBeGreaterThanOrEqual(from)
+      expect(JSON.parse(Buffer.from(row?.json ?? []).toString())).toEqual({ k, rows: rowsAt(k, version) })
+    }
+  })
 })
