@@ -27,6 +27,8 @@ interface GuardSettings {
 /** Lets a request in, or says why not, before anything of its body is read. */
 export function guardRequests(app: FastifyInstance, settings: GuardSettings): void {
   const onlyLocal = settings.token === undefined && settings.readToken === undefined
+  /** The last one that was found to be: to parse a name costs as much as the rest of the guard. */
+  let localName: string | undefined
   app.decorateRequest('role', 'write')
   app.addHook('onRequest', (request, reply, done) => {
     admit(request, reply)
@@ -34,7 +36,11 @@ export function guardRequests(app: FastifyInstance, settings: GuardSettings): vo
   })
 
   function admit(request: FastifyRequest, reply: FastifyReply): void {
-    if (onlyLocal && !isLocalName(request.headers.host, settings.host)) throw forbidden('HOST_FORBIDDEN', request)
+    const { host } = request.headers
+    if (onlyLocal && (host === undefined || host !== localName)) {
+      if (!isLocalName(host, settings.host)) throw forbidden('HOST_FORBIDDEN', request)
+      localName = host
+    }
     if (isFromAnotherSite(request.headers)) throw forbidden('ORIGIN_FORBIDDEN', request)
     if (onlyLocal || request.routeOptions.config.open) return
     const role = roleOf(request.headers.authorization, settings)

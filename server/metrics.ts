@@ -1,11 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Lakehouse, LakehouseStats } from '../src/index.js'
+import { countAnswers, SECONDS } from './answer-metrics.js'
 import type { ServerContext } from './context.js'
 import { measureStreams } from './stream-metrics.js'
 import { measureUpkeep } from './upkeep-metrics.js'
-
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 /** The metrics of a server and its lakehouse, for Prometheus. `docs/operators.md` says what each means. */
 export function serverMetrics(app: FastifyInstance, { lake, slots, jobs, maintenance, streams }: ServerContext): Registry {
@@ -71,48 +70,6 @@ export function serverMetrics(app: FastifyInstance, { lake, slots, jobs, mainten
     },
   })
   return registry
-}
-
-function countAnswers(app: FastifyInstance, registry: Registry): void {
-  const registers = [registry]
-  const requests = new Counter({
-    name: 'deltaic_http_requests_total',
-    help: 'Answers, by route and status.',
-    labelNames: ['method', 'route', 'status'],
-    registers,
-  })
-  const elapsed = new Histogram({
-    name: 'deltaic_http_request_seconds',
-    help: 'From a request to the end of its answer.',
-    labelNames: ['method', 'route'],
-    buckets: SECONDS,
-    registers,
-  })
-  const errors = new Counter({
-    name: 'deltaic_errors_total',
-    help: 'Problems that were answered, by code.',
-    labelNames: ['code'],
-    registers,
-  })
-  const running = new Gauge({
-    name: 'deltaic_http_requests_running',
-    help: 'Requests that are not answered to their end.',
-    labelNames: ['method', 'route'],
-    registers,
-  })
-  app.addHook('onRequest', ({ method, routeOptions: { url: route = 'unknown' } }, _reply, done) => {
-    running.inc({ method, route })
-    done()
-  })
-  app.addHook('onResponse', (request, reply, done) => {
-    const { method, problemCode: code } = request
-    const route = request.routeOptions.url ?? 'unknown'
-    running.dec({ method, route })
-    requests.inc({ method, route, status: reply.raw.writableFinished ? reply.statusCode : 499 })
-    elapsed.observe({ method, route }, reply.elapsedTime / 1000)
-    if (code !== undefined) errors.inc({ code })
-    done()
-  })
 }
 
 function timeCommits(app: FastifyInstance, registry: Registry, lake: Lakehouse): void {

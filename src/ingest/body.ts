@@ -23,6 +23,20 @@ export interface SpoolOptions {
 const IN_MEMORY_BYTES_MAX = 1024 * 1024
 
 /**
+ * A body that is whole already, not packed and small: there is nothing to wait for.
+ *
+ * @throws {DeltaError} `BODY_TOO_LARGE`.
+ */
+export function smallBody(
+  body: AsyncIterable<Uint8Array> | Uint8Array,
+  { compression, sizeBytesMax }: Pick<SpoolOptions, 'compression' | 'sizeBytesMax'>,
+): SpooledBody | undefined {
+  if (!(body instanceof Uint8Array) || compression !== 'none' || body.byteLength > IN_MEMORY_BYTES_MAX) return undefined
+  if (body.byteLength > sizeBytesMax) throw tooLarge(sizeBytesMax)
+  return { kind: 'bytes', chunks: [alone(body)], sizeBytes: body.byteLength }
+}
+
+/**
  * Takes in a body of any length in bounded memory, unpacked. A stream that is refused is left as it is, paused.
  *
  * @throws {DeltaError} `BODY_TOO_LARGE`; `ROWS_INVALID` for a body that does not unpack; `CANCELLED` for a stream that closes
@@ -65,13 +79,7 @@ class BodySink {
   take(chunk: Uint8Array): Promise<unknown> | undefined {
     const { sizeBytesMax, onBytes } = this.options
     this.sizeBytes += chunk.byteLength
-    if (this.sizeBytes > sizeBytesMax)
-      throw new DeltaError(
-        'BODY_TOO_LARGE',
-        'the body is too large',
-        { bytesMax: sizeBytesMax },
-        { hint: 'send the rows in several requests' },
-      )
+    if (this.sizeBytes > sizeBytesMax) throw tooLarge(sizeBytesMax)
     onBytes?.(chunk.byteLength)
     if (!this.file && this.sizeBytes <= IN_MEMORY_BYTES_MAX) {
       this.chunks.push(alone(chunk))
@@ -101,6 +109,10 @@ class BodySink {
     for (const kept of this.chunks.splice(0)) stream.write(kept)
     return { path, stream }
   }
+}
+
+function tooLarge(bytesMax: number): DeltaError {
+  return new DeltaError('BODY_TOO_LARGE', 'the body is too large', { bytesMax }, { hint: 'send the rows in several requests' })
 }
 
 /** A few bytes of a socket's buffer would keep all of it. */

@@ -75,10 +75,12 @@ export class GroupCommit {
    * @throws {DeltaError} `ROWS_INVALID` with `lines` (the first 100) and `rejected`; `SCHEMA_MISMATCH`; `VALUE_NULL` for a
    * partition column that takes no NULL; `SEQUENCE_OUT_OF_ORDER`; `CLOSED`; whatever a commit throws.
    */
-  async ingest(request: IngestRequest): Promise<IngestResult> {
-    if (this.closed) throw new DeltaError('CLOSED', 'the table is closed')
-    const { batch } = request
-    if (!batch) return this.enqueue(request)
+  ingest(request: IngestRequest): Promise<IngestResult> {
+    if (this.closed) return Promise.reject(new DeltaError('CLOSED', 'the table is closed'))
+    return request.batch ? this.ingestOnce(request, request.batch) : this.enqueue(request)
+  }
+
+  private async ingestOnce(request: IngestRequest, batch: BatchId): Promise<IngestResult> {
     const key = JSON.stringify([batch.appId, batch.version])
     const first = this.inFlight.get(key)
     if (first) return { ...(await first), replayed: true }
@@ -213,8 +215,8 @@ export class GroupCommit {
   private async commit(prepared: Prepared, rereads = 0): Promise<void> {
     const { accepted } = prepared
     const waiting = accepted.map((one) => one.waiting)
-    const fresh = await this.withoutGaps(await this.withoutReplays(waiting))
-    const still = await this.withRejectsKept(accepted.filter((one) => fresh.includes(one.waiting)))
+    const fresh = new Set(await this.withoutGaps(await this.withoutReplays(waiting)))
+    const still = await this.withRejectsKept(accepted.filter((one) => fresh.has(one.waiting)))
     // Rows share files, so when a batch turns out to be in the table already the others are read again without it.
     if (still.length < accepted.length) return this.again(still, rereads)
     const rows = accepted.reduce((sum, one) => sum + one.rows, 0)

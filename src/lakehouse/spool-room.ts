@@ -13,14 +13,6 @@ export interface RoomOwner {
   readonly share: number
 }
 
-/** The room of one request. */
-export interface RoomTicket {
-  /** @throws {DeltaError} `TOO_BUSY` when there is no room. */
-  take(bytes: number): void
-  /** Gives all of it back; once is enough. */
-  leave(): void
-}
-
 /**
  * Bounds what requests hold while they come in, fairly: a new request of an owner is let in while the owner holds no more than
  * its share of what is free. So one that sends without end leaves room for others, however long it has been alone.
@@ -51,21 +43,21 @@ export class SpoolRoom {
   enter(owners: readonly RoomOwner[]): RoomTicket {
     for (const { name, share } of owners)
       if ((this.holders.get(name) ?? 0) > share * (this.bytesMax - this.held)) throw this.busy(REQUEST_BYTES, name)
-    let own = 0
-    let hasLeft = false
-    const take = (bytes: number) => {
-      if (this.held + bytes > this.bytesMax) throw this.busy(bytes)
-      own += bytes
-      this.hold(owners, bytes)
-    }
-    take(REQUEST_BYTES)
-    const leave = () => {
-      if (hasLeft) return
-      hasLeft = true
-      this.hold(owners, -own)
-      this.note(own)
-    }
-    return { take, leave }
+    const ticket = new RoomTicket(this, owners)
+    ticket.take(REQUEST_BYTES)
+    return ticket
+  }
+
+  /** @internal */
+  take(owners: readonly RoomOwner[], bytes: number): void {
+    if (this.held + bytes > this.bytesMax) throw this.busy(bytes)
+    this.hold(owners, bytes)
+  }
+
+  /** @internal */
+  give(owners: readonly RoomOwner[], bytes: number): void {
+    this.hold(owners, -bytes)
+    this.note(bytes)
   }
 
   private hold(owners: readonly RoomOwner[], bytes: number): void {
@@ -103,5 +95,31 @@ export class SpoolRoom {
     const bytesPerMs = total / Math.max(1000, this.clock.now() - first.second * 1000)
     const wanted = Math.max(bytes, this.bytesMax / 4) - (this.bytesMax - this.held)
     return Math.ceil(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, wanted / bytesPerMs)))
+  }
+}
+
+/** The room of one request. */
+export class RoomTicket {
+  private readonly room: SpoolRoom
+  private readonly owners: readonly RoomOwner[]
+  private bytes = 0
+
+  /** @internal */
+  constructor(room: SpoolRoom, owners: readonly RoomOwner[]) {
+    this.room = room
+    this.owners = owners
+  }
+
+  /** @throws {DeltaError} `TOO_BUSY` when there is no room. */
+  take(bytes: number): void {
+    this.room.take(this.owners, bytes)
+    this.bytes += bytes
+  }
+
+  /** Gives all of it back; once is enough. */
+  leave(): void {
+    if (this.bytes === 0) return
+    this.room.give(this.owners, this.bytes)
+    this.bytes = 0
   }
 }

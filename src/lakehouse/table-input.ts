@@ -3,7 +3,7 @@ import { DeltaError } from '../base/errors.js'
 import type { ArrowInput } from '../engine/arrow-in.js'
 import type { Connection } from '../engine/database.js'
 import type { BatchId } from '../ingest/batches.js'
-import { type SpooledBody, spoolBody } from '../ingest/body.js'
+import { type SpooledBody, smallBody, spoolBody } from '../ingest/body.js'
 import { type Compression, type InputFormat, inputKind } from '../ingest/formats.js'
 import { GroupCommit } from '../ingest/group-commit.js'
 import type { IngestResult } from '../ingest/group-read.js'
@@ -155,30 +155,25 @@ export class TableInput {
   }
 
   async ingest(body: AsyncIterable<Uint8Array> | Uint8Array, options: IngestOptions = {}): Promise<IngestResult> {
-    const { spool } = this.delta.deps
-    const format = options.format ?? 'ndjson'
+    const { format = 'ndjson', compression = 'none', bytesMax: sizeBytesMax = BODY_BYTES_MAX, signal } = options
     const room = this.host.spoolRoom.enter(ownersOf(this.delta.uri, options.txn))
     let spooled: SpooledBody | undefined
     try {
-      spooled = await spoolBody(body, spool, {
-        compression: options.compression ?? 'none',
-        sizeBytesMax: options.bytesMax ?? BODY_BYTES_MAX,
-        signal: options.signal,
-        onBytes: room.take,
-      })
+      spooled = smallBody(body, { compression, sizeBytesMax })
+      if (spooled) {
+        room.take(spooled.sizeBytes)
+        signal?.throwIfAborted()
+      } else {
+        const onBytes = (count: number) => room.take(count)
+        spooled = await spoolBody(body, this.delta.deps.spool, { compression, sizeBytesMax, signal, onBytes })
+      }
       if (options.create && !(await this.delta.exists())) await this.createFor(spooled, format)
-      const whole = spooled
-      const take = (onError: 'fail' | 'reject') => this.group.ingest({ body: whole, format, onError, batch: options.txn })
-      const result = await this.evolving(options, take, () =>
-        this.withInput(whole, format, (connection, input) =>
-          evolveForInput(this.delta, this.host.engines.source, connection, input, options.signal),
-        ),
-      )
-      this.host.ingested.count(result, whole.sizeBytes)
+      const result = await this.takeWhole(spooled, format, options)
+      this.host.ingested.count(result, spooled.sizeBytes)
       return result
     } finally {
       room.leave()
-      if (spooled?.kind === 'file') await spool.remove(spooled.path)
+      if (spooled?.kind === 'file') await this.delta.deps.spool.remove(spooled.path)
     }
   }
 
@@ -245,6 +240,16 @@ export class TableInput {
     const path = body.kind === 'bytes' && kind.format === 'ndjson' ? await spool.lend(body.chunks) : await spool.take(body)
     spooled.push(path)
     return openInput(connection, spool, kind.format, path, body.kind === 'bytes' ? body.chunks : undefined)
+  }
+
+  private takeWhole(body: SpooledBody, format: InputFormat, options: IngestOptions): Promise<IngestResult> {
+    const take = (onError: 'fail' | 'reject') => this.group.ingest({ body, format, onError, batch: options.txn })
+    if (options.schema !== 'evolve') return take(options.onError ?? 'fail')
+    return this.evolving(options, take, () =>
+      this.withInput(body, format, (connection, input) =>
+        evolveForInput(this.delta, this.host.engines.source, connection, input, options.signal),
+      ),
+    )
   }
 
   private async createFor(body: SpooledBody, format: InputFormat, known: readonly StructField[] = []): Promise<void> {
