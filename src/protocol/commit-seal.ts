@@ -31,7 +31,7 @@ function placeOf(entry: Uint8Array, seal: string): number {
 }
 
 function withSeal(entry: Uint8Array, at: number, seal: string): Uint8Array {
-  const copy = Uint8Array.from(entry)
+  const copy = new Uint8Array(entry)
   copy.set(Buffer.from(seal), at)
   return copy
 }
