@@ -2,6 +2,7 @@
 
     python peers.py query ENGINE LAKE ROUNDS    queries as a JSON list on standard input
     python peers.py open ENGINE TABLE           reads a table's log in a process that knows nothing of it
+    python peers.py compact TABLE ROUNDS        delta-rs joins the table's files, which come back after each round
 
 ENGINE is deltalake, duckdb or polars. Every folder of LAKE that has a _delta_log is a table by its name. The answer is
 JSON: the engine's version, the seconds of every run (null for a query that the engine refuses), and the most memory held.
@@ -75,8 +76,20 @@ def open_table(engine, table):
     return deltalake.__version__, [seconds(lambda: len(deltalake.DeltaTable(table).file_uris()))]
 
 
+def compact(path, rounds):
+    import deltalake
+
+    version = deltalake.DeltaTable(path).version()
+    took = []
+    for _ in range(int(rounds)):
+        table = deltalake.DeltaTable(path)
+        took.append(seconds(lambda: table.optimize.compact(target_size=128 * 2**20)))
+        table.restore(version)
+    return deltalake.__version__, took
+
+
 def main(kind, *rest):
-    version, answer = {"query": query, "open": open_table}[kind](*rest)
+    version, answer = {"query": query, "open": open_table, "compact": compact}[kind](*rest)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"version": version, "seconds": answer, "memoryBytes": memory}))
 

@@ -17,6 +17,7 @@ import { benchIngest } from './ingest.js'
 import { benchIngestS3 } from './ingest-s3.js'
 import { benchKafka } from './kafka.js'
 import { benchOpen } from './open.js'
+import { benchOptimize } from './optimize.js'
 import { benchParquetWriting } from './parquet-writing.js'
 import { reportMachine } from './report.js'
 import { benchScan } from './scan.js'
@@ -40,6 +41,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   checkpoint: benchCheckpoint,
   'commit-cost': benchCommitCost,
   dml: benchDml,
+  optimize: benchOptimize,
   'http-out': benchHttpOut,
   tpch: benchTpch,
   'small-files': benchSmallFiles,

@@ -9,7 +9,7 @@ import { identityMetadata, identityOf } from '../protocol/identity.js'
 import { canonicalProperties, checkNewProperties, tableProperties } from '../protocol/properties.js'
 import { protocolFor, splitRequest } from '../protocol/protocol-for.js'
 import { missingProvenance } from '../protocol/provenance.js'
-import { type DataType, field, findField, formatSchema, type StructField, type StructType } from '../protocol/schema.js'
+import { type DataType, field, findField, formatSchema, isVoid, type StructField, type StructType } from '../protocol/schema.js'
 import { checkColumnNames } from '../protocol/schema-change.js'
 import { parseType } from '../protocol/type-text.js'
 import { checkRules } from '../table/check-rules.js'
@@ -202,8 +202,8 @@ function checkOrigins(fields: readonly StructField[], partitionColumns: readonly
 function partitionColumn(schema: StructType, name: string): string {
   const found = findField(schema, name)
   if (!found) throw new DeltaError('ARGUMENT_INVALID', 'the table has no such column to be partitioned by', { column: name })
-  if (typeof found.type !== 'string' || found.type === 'variant')
-    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be partitioned by arrays, maps, structs or variants', {
+  if (typeof found.type !== 'string' || found.type === 'variant' || isVoid(found.type))
+    throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be partitioned by arrays, maps, structs, variants or void', {
       column: name,
     })
   return found.name

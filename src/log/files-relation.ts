@@ -2,7 +2,7 @@ import type { Connection, Database } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import { type MappingMode, physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
-import { type DataType, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+import { type DataType, isStruct, isVoid, type StructField, type StructType } from '../protocol/schema.js'
 
 /** What a partitioned or statistics-bearing column looks like inside the relation. */
 export interface RelationShape {
@@ -140,14 +140,7 @@ export class FilesRelation {
 
 /** Whether the protocol keeps minimum and maximum for a type. */
 export function hasBounds(type: DataType): boolean {
-  return (
-    typeof type === 'string' &&
-    type !== 'boolean' &&
-    type !== 'binary' &&
-    type !== 'variant' &&
-    type !== 'void' &&
-    type !== 'null'
-  )
+  return typeof type === 'string' && type !== 'boolean' && type !== 'binary' && type !== 'variant' && !isVoid(type)
 }
 
 function structFields(fields: readonly StructField[], leafType: (type: DataType) => string | undefined): string {

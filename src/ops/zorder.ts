@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { ident } from '../engine/sql-text.js'
-import { type DataType, findField, isStruct, type StructField } from '../protocol/schema.js'
+import { type DataType, findField, isStruct, isVoid, type StructField } from '../protocol/schema.js'
 import type { TableDependencies } from '../table/delta-table.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type StagedFiles, type StageOptions, type StageTarget, stageFiles } from '../table/stage.js'
@@ -45,7 +45,7 @@ function orderedColumn({ schema, partitionColumns }: Snapshot, path: readonly st
     names.push(field.name)
     above = field.type
   }
-  if (typeof above !== 'string' || above === 'variant' || above === 'void')
+  if (typeof above !== 'string' || above === 'variant' || isVoid(above))
     throw new DeltaError('ARGUMENT_INVALID', 'rows have no order by a column of this type', { column })
   if (partitionColumns.includes(names[0] ?? ''))
     throw new DeltaError(

@@ -1,7 +1,7 @@
 import { DeltaError } from '../base/errors.js'
 import type { DomainMetadata } from './actions.js'
 import { type MappingMode, physicalPath } from './column-mapping.js'
-import { type DataType, findField, isStruct, type StructField, type StructType } from './schema.js'
+import { type DataType, findField, isStruct, isVoid, type StructField, type StructType } from './schema.js'
 import type { FieldPath } from './schema-path.js'
 
 const CLUSTERING_COLUMNS_MAX = 4
@@ -77,7 +77,7 @@ function clusteringColumn(schema: StructType, path: FieldPath): FieldPath {
     found.push(inner.name)
     above = inner.type
   }
-  if (typeof above !== 'string' || above === 'variant')
+  if (typeof above !== 'string' || above === 'variant' || isVoid(above))
     throw new DeltaError('ARGUMENT_INVALID', 'a table cannot be clustered by arrays, maps or structs', { column: path.join('.') })
   return found
 }

@@ -126,6 +126,11 @@ export function checkNames(fields: readonly StructField[], code: 'SCHEMA_MALFORM
   }
 }
 
+/** Whether a type has no values: older logs call it `null`. */
+export function isVoid(type: DataType): boolean {
+  return type === 'void' || type === 'null'
+}
+
 /** Whether `wanted` is in a type, at any depth. */
 export function mentions(type: DataType, wanted: string): boolean {
   if (typeof type === 'string') return type === wanted

@@ -44,6 +44,7 @@ const PRIMITIVES: Readonly<Record<string, string>> = {
   blob: 'binary',
   bytea: 'binary',
   varbinary: 'binary',
+  void: 'void',
   date: 'date',
   timestamp: 'timestamp',
   timestamptz: 'timestamp',

@@ -4,7 +4,7 @@ import { sparkExpression } from '../engine/spark-expression.js'
 import { ident } from '../engine/sql-text.js'
 import { duckdbType } from '../engine/types.js'
 import type { TableProperties } from '../protocol/properties.js'
-import { type DataType, isStruct, type StructField, type StructType } from '../protocol/schema.js'
+import { type DataType, isStruct, isVoid, type StructField, type StructType } from '../protocol/schema.js'
 import { featureUse } from '../protocol/table-features.js'
 
 /** A rule that rows are held to. */
@@ -31,7 +31,8 @@ export async function rowRules(
   const rules: RowRule[] = []
   for (const { name, type, nullable, metadata } of fields) {
     if (!nullable && (typeof type !== 'string' || type === 'variant')) rules.push(notNull(name, `${ident(name)} IS NULL`))
-    for (const [path, violated] of nestedNulls(type, ident(name), name)) rules.push(notNull(path, violated))
+    if (isVoid(type)) rules.push(isNull(name, ident(name)))
+    rules.push(...nestedRules(type, ident(name), name))
     const limit = textLimit(metadata)
     if (limit !== undefined)
       rules.push({
@@ -120,8 +121,13 @@ function notNull(name: string, violated: string): RowRule {
   return { kind: 'notNull', name, expression: `${name} IS NOT NULL`, violated }
 }
 
-/** For each place inside a value that takes no NULL: its path, and the condition that there is one. */
-function nestedNulls(type: DataType, sql: string, path: string, depth = 0): (readonly [path: string, violated: string])[] {
+/** A column of type void takes nothing else. */
+function isNull(name: string, sql: string): RowRule {
+  return { kind: 'constraint', name: `void ${name}`, expression: `${name} IS NULL`, violated: `${sql} IS NOT NULL` }
+}
+
+/** The rules of places inside a value that take no NULL, or nothing else. */
+function nestedRules(type: DataType, sql: string, path: string, depth = 0): RowRule[] {
   if (typeof type === 'string') return []
   if (isStruct(type))
     return type.fields.flatMap((f) => {
@@ -129,13 +135,13 @@ function nestedNulls(type: DataType, sql: string, path: string, depth = 0): (rea
       const here = `${path}.${f.name}`
       // As in Spark, where a struct that is NULL lacks its fields too; a NULL in an array lacks nothing.
       const lacking = depth === 0 ? `${inner} IS NULL` : `(${sql} IS NOT NULL AND ${inner} IS NULL)`
-      const own = f.nullable ? [] : [[here, lacking] as const]
-      return [...own, ...nestedNulls(f.type, inner, here, depth)]
+      const own = [...(f.nullable ? [] : [notNull(here, lacking)]), ...(isVoid(f.type) ? [isNull(here, inner)] : [])]
+      return [...own, ...nestedRules(f.type, inner, here, depth)]
     })
   if (type.type === 'map')
     return [
-      ...nestedNulls({ type: 'array', elementType: type.keyType, containsNull: true }, `map_keys(${sql})`, `${path}.key`, depth),
-      ...nestedNulls(
+      ...nestedRules({ type: 'array', elementType: type.keyType, containsNull: true }, `map_keys(${sql})`, `${path}.key`, depth),
+      ...nestedRules(
         { type: 'array', elementType: type.valueType, containsNull: type.valueContainsNull },
         `map_values(${sql})`,
         `${path}.value`,
@@ -143,10 +149,11 @@ function nestedNulls(type: DataType, sql: string, path: string, depth = 0): (rea
       ),
     ]
   const element = `e${depth}`
-  const own = type.containsNull ? [] : [[path, `coalesce(list_count(${sql}) < len(${sql}), false)`] as const]
-  const inner = nestedNulls(type.elementType, element, path, depth + 1)
-  const many = inner.map(
-    ([at, violated]) => [at, `coalesce(len(list_filter(${sql}, lambda ${element}: ${violated})) > 0, false)`] as const,
-  )
+  const own = type.containsNull ? [] : [notNull(path, `coalesce(list_count(${sql}) < len(${sql}), false)`)]
+  const inner = nestedRules(type.elementType, element, path, depth + 1)
+  const many = inner.map((rule) => ({
+    ...rule,
+    violated: `coalesce(len(list_filter(${sql}, lambda ${element}: ${rule.violated})) > 0, false)`,
+  }))
   return [...own, ...many]
 }

@@ -8,7 +8,7 @@ import { decodeFilePath, encodeFilePath, partitionFolder } from '../protocol/fil
 import type { IdentityMarks } from '../protocol/identity.js'
 import { formatPartitionValue } from '../protocol/partition-values.js'
 import type { ParquetCodec, TableProperties } from '../protocol/properties.js'
-import { mentions, type StructField, type StructType } from '../protocol/schema.js'
+import { type DataType, isVoid, type StructField, type StructType } from '../protocol/schema.js'
 import { knownPath } from '../protocol/schema-path.js'
 import { formatStats, leafKey, type StatsScope } from '../protocol/stats.js'
 import { supportedFeatures } from '../protocol/table-features.js'
@@ -130,7 +130,7 @@ async function stage(
   try {
     const { schema, properties } = target
     const { mapping = 'none' } = target
-    const fields = schema.fields.filter((f) => isStored(f))
+    const fields = storedFields(schema.fields)
     const columns = fields.map((f) => `${storedSql(f, ident(f.name), mapping)} AS ${ident(physicalName(f, mapping))}`)
     const partitionBy = physicalColumns(target.schema, target.partitionColumns, mapping)
     const keepPartitionColumns = supportedFeatures(target.protocol).includes('materializePartitionColumns')
@@ -204,8 +204,8 @@ function describe(
   options: StageOptions,
 ): AddFile {
   const { mapping = 'none' } = target
-  const fields = target.schema.fields
-    .filter((f) => isStored(f) && !target.partitionColumns.includes(f.name))
+  const fields = storedFields(target.schema.fields)
+    .filter((f) => !target.partitionColumns.includes(f.name))
     .map((f) => physicalField(f, mapping))
   const partitionValues = Object.fromEntries(
     target.partitionColumns.map((name) => {
@@ -258,10 +258,25 @@ function nullsFound(target: StageTarget, files: readonly WrittenFile[]): { rule:
   return undefined
 }
 
-/** A void column is in no file; inside another column it cannot be left out. */
-function isStored({ name, type }: StructField): boolean {
-  if (type === 'void' || type === 'null') return false
-  if (mentions(type, 'void') || mentions(type, 'null'))
-    throw new DeltaError('TYPE_UNSUPPORTED', 'deltaic does not write a column that holds void within', { column: name })
-  return true
+/** Columns as files hold them: nothing is stored of type void, which is NULL in every row. */
+function storedFields(fields: readonly StructField[]): StructField[] {
+  return fields.filter(({ type }) => !isVoid(type)).map((f) => ({ ...f, type: storedType(f.type, f.name) }))
+}
+
+/** @throws {DeltaError} `TYPE_UNSUPPORTED` where nothing is left: a file has no struct without a member, and no list of nothing. */
+function storedType(type: DataType, column: string): DataType {
+  if (typeof type === 'string') {
+    if (!isVoid(type)) return type
+    throw new DeltaError('TYPE_UNSUPPORTED', 'no file can hold an array, a map or a struct of nothing but void', { column })
+  }
+  switch (type.type) {
+    case 'struct': {
+      const fields = storedFields(type.fields)
+      return fields.length > 0 ? { ...type, fields } : storedType('void', column)
+    }
+    case 'array':
+      return { ...type, elementType: storedType(type.elementType, column) }
+    case 'map':
+      return { ...type, keyType: storedType(type.keyType, column), valueType: storedType(type.valueType, column) }
+  }
 }
