@@ -30,15 +30,16 @@ async function walk(lake: string, log: string): Promise<string> {
     .replace('dist/cli', 'dist/.cli-test/cli')
     .replaceAll('8081', String(port))
     .replaceAll('data/access.log', log)
+  const tourWasHere = `node dist/.cli-test/cli/main.cjs sql 'CREATE TABLE page_views (url STRING)'`
   const options = { cwd: root, env: { ...process.env, DELTAIC_ROOT: join(folder, lake) }, timeout: 150_000 }
-  const { stdout, stderr } = await run('bash', ['-c', `set -e -m -o pipefail\n${script}\nwait || true`], options)
+  const { stdout, stderr } = await run('bash', ['-c', `set -e -m -o pipefail\n${tourWasHere}\n${script}\nwait || true`], options)
   return stdout + stderr
 }
 
 describe('the quick start', () => {
   it('runs command by command on the sample log', async () => {
     const said = await walk('sample', 'data/access.log')
-    expect(said).toContain('1,999 rows into page_views, 4 commits, version 4')
+    expect(said).toContain('1,999 rows into requests, 4 commits, version 4')
     expect(said).toMatch(/1201 │ no "request", status and bytes after its time/)
     expect(said).toContain('4 files → 1 file')
     expect(said).toContain('"replayed":false')
@@ -68,7 +69,7 @@ describe('the quick start', () => {
 describeWhen(existsSync(realLog), 'the shared access log is not beside the repository', 'the quick start on a real log', () => {
   it('takes 9,999 of 10,000 lines and names the broken one', async () => {
     const said = await walk('real', realLog)
-    expect(said).toContain('9,999 rows into page_views, 20 commits, version 20')
+    expect(said).toContain('9,999 rows into requests, 20 commits, version 20')
     expect(said).toMatch(/8899 │ no "referrer" and "user agent" at its end/)
     expect(said).toContain('20 files → 1 file')
   }, 180_000)
