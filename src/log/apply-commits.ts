@@ -1,4 +1,4 @@
-import type { Database } from '../engine/database.js'
+import type { Connection, Database } from '../engine/database.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { type AddFile, deletionVectorId, type RemoveFile } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
@@ -86,17 +86,13 @@ export async function applyFolded(
   filesAreNew: boolean,
 ): Promise<void> {
   const name = ident(relation.name)
-  const ended = filesAreNew ? folded.ended : [...folded.ended, ...folded.replaced]
   await database.use(async (connection) => {
     await connection.run('BEGIN TRANSACTION')
     try {
-      if (ended.length > 0)
-        await connection.run(
-          `UPDATE ${name} AS f SET removed_at = r.removed_at, "deletionTimestamp" = r."deletionTimestamp" FROM (${SOURCE}) r ` +
-            'WHERE f.file = r.file AND f.dv_id IS NOT DISTINCT FROM r.dv_id AND f.removed_at IS NULL',
-          { params: [JSON.stringify(ended)] },
-        )
-      if (folded.removals.length > 0)
+      const told = await endLives(connection, name, folded.ended)
+      if (!filesAreNew) await endLives(connection, name, folded.replaced)
+      // A removal that ended a life is told by it.
+      if (told < folded.removals.length)
         await relation.insertFrom(
           connection,
           `SELECT *, NULL AS stats_parsed FROM (${SOURCE}) r WHERE NOT EXISTS (SELECT 1 FROM ${name} f ` +
@@ -113,7 +109,23 @@ export async function applyFolded(
   })
 }
 
+/** @returns how many files there were to end, each of which is there at most once. */
+async function endLives(connection: Connection, name: string, ended: readonly FileRow[]): Promise<number> {
+  if (ended.length === 0) return 0
+  const ends = ended.map(({ file, dv_id, removed_at, deletionTimestamp }) => ({ file, dv_id, removed_at, deletionTimestamp }))
+  const [changed] = await connection.rows<{ readonly Count: bigint }>(
+    `UPDATE ${name} AS f SET removed_at = r.removed_at, "deletionTimestamp" = r."deletionTimestamp" FROM (${ENDS}) r ` +
+      'WHERE f.file = r.file AND f.dv_id IS NOT DISTINCT FROM r.dv_id AND f.removed_at IS NULL',
+    { params: [JSON.stringify(ends)] },
+  )
+  return Number(changed?.Count ?? 0)
+}
+
+/** In the order of the relation's columns. */
+const SOURCE = listed(`"file" VARCHAR, "dv_id" VARCHAR, "added_at" BIGINT, "removed_at" BIGINT, ${FILE_ACTION_STRUCT}`)
+const ENDS = listed('"file" VARCHAR, "dv_id" VARCHAR, "removed_at" BIGINT, "deletionTimestamp" BIGINT')
+
 /** The rows that parameter 1 holds as a JSON array. */
-const SOURCE = `SELECT r.* FROM (SELECT unnest(json_transform($1::JSON, ${literal(
-  JSON.stringify(`STRUCT("file" VARCHAR, "dv_id" VARCHAR, "added_at" BIGINT, "removed_at" BIGINT, ${FILE_ACTION_STRUCT})[]`),
-)})) AS r)`
+function listed(fields: string): string {
+  return `SELECT r.* FROM (SELECT unnest(json_transform($1::JSON, ${literal(JSON.stringify(`STRUCT(${fields})[]`))})) AS r)`
+}
