@@ -9,9 +9,10 @@ import { MemoryStore } from '../../src/storage/memory.js'
 export async function openEngines(): Promise<Engines> {
   const folder = await mkdtemp(join(tmpdir(), 'deltaic-simulation-'))
   const engines = await Engines.open(new MemoryStore(), { tempFolder: folder, threads: 1, memoryLimitBytes: 2 ** 30 })
+  // What thousands of runs leave takes a while to clear away.
   afterAll(async () => {
     await engines.close()
     await rm(folder, { recursive: true, force: true })
-  })
+  }, 600_000)
   return engines
 }
