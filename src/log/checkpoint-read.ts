@@ -76,13 +76,18 @@ export async function readCheckpointHead(database: Database, part: CheckpointPar
   }
 }
 
-/** Copies the files of a checkpoint into the relation: live ones as added at `version`, tombstones as removed at it. */
+/**
+ * Copies the files of a checkpoint into the relation: live ones as added at `version`, tombstones as removed at it.
+ *
+ * @param empty a Parquet file without rows (`emptyParquet`).
+ */
 export async function loadCheckpointFiles(
   connection: Connection,
   relation: FilesRelation,
   parts: readonly CheckpointPart[],
   version: number,
   roots: readonly string[],
+  empty: string,
 ): Promise<void> {
   const columns = relation.partitionFields()
   const parsed = columns.map(({ name, type }) => `${ident(name)} ${READ_AS[String(type)] ?? 'VARCHAR'}`).join(', ')
@@ -91,7 +96,7 @@ export async function loadCheckpointFiles(
   // Some writers give every row both structs, one with null members: a path tells which one it is.
   const actions =
     `SELECT add."path" IS NOT NULL AS alive, CASE WHEN add."path" IS NOT NULL THEN add ELSE remove::${add} END AS a ` +
-    `FROM (${parts.map((part) => `FROM ${scan(part, kinds)}`).join(' UNION ALL ')}) WHERE add."path" IS NOT NULL OR remove."path" IS NOT NULL`
+    `FROM (${parts.map((part) => `FROM ${scan(part, kinds, empty)}`).join(' UNION ALL ')}) WHERE add."path" IS NOT NULL OR remove."path" IS NOT NULL`
   const rows =
     `SELECT ${canonicalSql('a."path"', roots)} AS file, ${DV_ID} AS dv_id, CASE WHEN alive THEN ${version} END AS added_at, ` +
     `CASE WHEN NOT alive THEN ${version} END AS removed_at, a.* FROM (${actions})`
@@ -130,12 +135,18 @@ function canonicalSql(path: string, roots: readonly string[]): string {
   }, plain)
   const isOdd = `(contains(${path}, './') OR contains(${path}, '//'))`
   const isRelative = `NOT regexp_matches(${inside}, '^(/|[A-Za-z][A-Za-z0-9+.-]*:)')`
-  return `CASE WHEN ${isOdd} AND ${isRelative} THEN regexp_replace(${inside}, '(^|/)([.]?/)+', '\\1', 'g') ELSE ${inside} END`
+  // Most are names within the table, without anything that could be spelled in another way.
+  const isPlain = `NOT (starts_with(${path}, '/') OR ${["'%'", "':'", "'./'", "'//'"].map((odd) => `contains(${path}, ${odd})`).join(' OR ')})`
+  return (
+    `CASE WHEN ${isPlain} THEN ${path} ` +
+    `WHEN ${isOdd} AND ${isRelative} THEN regexp_replace(${inside}, '(^|/)([.]?/)+', '\\1', 'g') ELSE ${inside} END`
+  )
 }
 
 /** Files of a checkpoint as a relation with just these columns; a column that a writer left out is NULL. */
-function scan({ files, format }: CheckpointPart, columns: Readonly<Record<string, string>>): string {
-  const paths = `[${files.map(globLiteral).join(', ')}]`
+function scan({ files, format }: CheckpointPart, columns: Readonly<Record<string, string>>, empty?: string): string {
+  const beside = empty !== undefined && format === 'parquet' && files.length === 1 ? [empty] : []
+  const paths = `[${[...files, ...beside].map(globLiteral).join(', ')}]`
   if (format === 'json') {
     const structure = literal(JSON.stringify(columns))
     return `(SELECT unnest(json_transform(json, ${structure})) FROM read_json_objects(${paths}, format = 'unstructured', maximum_object_size = ${JSON_OBJECT_BYTES_MAX}))`

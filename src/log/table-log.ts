@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
+import { emptyParquet } from '../engine/empty-parquet.js'
 import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
 import { mappingMode } from '../protocol/column-mapping.js'
 import type { Commit } from '../protocol/commit-file.js'
@@ -424,7 +425,9 @@ async function loadSegment<T>(
     try {
       if (checkpoint)
         await damageIsTyped(checkpoint.path, () =>
-          deps.database.use((connection) => loadCheckpointFiles(connection, files, checkpoint.parts, version, roots)),
+          deps.database.use((connection) =>
+            loadCheckpointFiles(connection, files, checkpoint.parts, version, roots, emptyParquet(deps.spool)),
+          ),
         )
       await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
     } catch (error) {

@@ -215,6 +215,29 @@ describe('a checkpoint', () => {
     expect(JSON.parse(read?.stats ?? '{}')).toMatchObject(stats)
   })
 
+  it.each([
+    ['in their types', '2026-01-02', '', { numRecords: 7, maxValues: { d: '2026-01-02' } }],
+    ['as text where the types may be of an older calendar', '1500-01-02', '', { numRecords: 3, maxValues: { d: '2026-01-09' } }],
+    ['as text where only that tells of bounds', '2026-01-02', '"tightBounds": false,', { numRecords: 3, tightBounds: false }],
+  ])('has statistics in both forms, of which are read those %s', async (_, day, more, expected) => {
+    const store = new MemoryStore()
+    const table = {
+      metaData: { ...partitioned([]).metaData, schemaString: JSON.stringify({ type: 'struct', fields: [field('d', 'date')] }) },
+    }
+    await writeLog(store, [V2, table])
+    const text = `{"numRecords": 3, ${more} "minValues": {"d": "2026-01-09"}, "maxValues": {"d": "2026-01-09"}, "nullCount": {"d": 0}}`
+    const typed = `{"numRecords": 7, "minValues": {d: DATE '${day}'}, "maxValues": {d: DATE '${day}'}, "nullCount": {d: 0}}`
+    const file = `{path: 'f', size: 10, modificationTime: 1, dataChange: false, stats: '${text}', stats_parsed: ${typed}}`
+    await store.put(`${LOG_FOLDER}/_sidecars/s.parquet`, await parquet(`SELECT ${file} AS "add"`))
+    const actions = [V2, table, { sidecar: { path: 's.parquet', sizeInBytes: 1, modificationTime: 1 } }]
+    await store.put(uuidPath(0, 'json'), ndjson(actions))
+    const log = await TableLog.load(world.table(store).deps)
+    const { name } = await log.files()
+    const [row] = await world.database.rows<{ stat: string }>(`SELECT to_json(stat)::VARCHAR AS stat FROM "${name}"`)
+    expect(JSON.parse(row?.stat ?? '{}')).toMatchObject(expected)
+    await log.close()
+  })
+
   it('of many files has them in several sidecars, each file once', async () => {
     const store = new MemoryStore()
     const names = Array.from({ length: 10 }, (_, at) => `f${at}`)
