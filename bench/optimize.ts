@@ -26,7 +26,7 @@ export async function benchOptimize({ folder, rows, rounds }: BenchContext): Pro
   const turns = Math.min(rounds, 3)
   const duckdb = await (await DuckDBInstance.create()).connect()
   const copied = join(root, 'copied')
-  const copy = `COPY (FROM read_parquet('${join(root, 'peer', '*.parquet')}')) TO '${copied}' (FORMAT parquet, COMPRESSION snappy, FILE_SIZE_BYTES '128MB')`
+  const copy = `COPY (FROM read_parquet('${join(root, 'peer', '*.parquet')}')) TO '${copied}' (FORMAT parquet, COMPRESSION zstd, FILE_SIZE_BYTES '128MB')`
   const [ours, theirs]: [number[], number[]] = [[], []]
   for (let turn = 0; turn < turns; turn++) {
     ours.push(bytes / 1e6 / (await seconds(() => table.optimize())))
@@ -39,7 +39,13 @@ export async function benchOptimize({ folder, rows, rounds }: BenchContext): Pro
   const peer = answer === undefined ? undefined : (JSON.parse(answer) as PeerTimes<readonly number[]>)
   const title = `OPTIMIZE of ${(bytes / 1e6).toLocaleString('en-US', { maximumFractionDigits: 0 })} MB in ${FILES} files`
   const mine = { name: 'deltaic', runs: ours }
-  report({ title, unit: 'MB/s', ours: mine, peer: { name: 'DuckDB COPY of the same bytes', runs: theirs }, aim: 0.8 })
+  report({
+    title,
+    unit: 'MB/s',
+    ours: mine,
+    peer: { name: 'DuckDB COPY of the same bytes, as zstd too', runs: theirs },
+    aim: 0.8,
+  })
   report({
     title,
     unit: 'MB/s',

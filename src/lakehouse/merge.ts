@@ -7,7 +7,7 @@ import type { DeltaTable } from '../table/delta-table.js'
 import { evolvedFor } from '../table/evolve.js'
 import type { Snapshot } from '../table/snapshot.js'
 import { type ChangedTable, settled } from './change-rows.js'
-import { mayMatchSource } from './merge-keys.js'
+import { mayBeMerged } from './merge-keys.js'
 import { type MergeParts, type MergePlan, mergePlan, numbered } from './merge-sql.js'
 import type { ChangeRowsOptions, MergeOptions, MergeRowsResult, ResultColumn } from './options.js'
 import { type ReadyQuery, type RunContext, readyQuery } from './query-runner.js'
@@ -43,7 +43,7 @@ export async function mergeInto(
     const target = isLocation ? `delta.${TARGET}` : TARGET
     const plan = mergePlan(snapshot.schema, target, parts, columns, withSchemaEvolution)
     const pinned = pinnedTo(context, table, snapshot, isLocation)
-    const addressed = await mayMatchSource(pinned.context, snapshot, parts, { params, signal })
+    const addressed = await mayBeMerged(pinned.context, snapshot, target, parts, { params, signal })
     const ready = await readyQuery(pinned.context, { text: plan.text, params, signal, addressed })
     try {
       return await run(context, table, snapshot, plan, parts, ready, pinned.readsTable(), {

@@ -5,6 +5,7 @@ import type { Snapshot } from '../table/snapshot.js'
 import { typedText } from './join-keys.js'
 import { mayMatch } from './pruning.js'
 import type { SyntaxNode } from './syntax-tree.js'
+import type { PrunableColumns } from './terms.js'
 
 /** A column of a table that a condition wants to be equal to a column of another relation. */
 export interface KeyPair {
@@ -81,9 +82,9 @@ const WHOLE = new Set(['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT'])
 const COMPARED = new Set([...WHOLE, 'VARCHAR', 'DATE', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE'])
 
 /** The condition over the files relation that is false only for files in which no row has a key of the ranges in the column. */
-export function mayHaveKey(column: string, { type, ranges }: KeyRanges, snapshot: Snapshot): string {
+export function mayHaveKey(column: string, { type, ranges }: KeyRanges, columns: PrunableColumns): string {
   if (ranges.length === 0) return 'FALSE'
-  const own = findField(snapshot.schema, column)
+  const own = findField(columns.schema, column)
   const ownType = own && duckdbType(own.type)
   const isSame = ownType === type || (WHOLE.has(type) && WHOLE.has(ownType ?? ''))
   if (!isSame || !(COMPARED.has(type) || type.startsWith('DECIMAL('))) return 'TRUE'
@@ -99,7 +100,7 @@ export function mayHaveKey(column: string, { type, ranges }: KeyRanges, snapshot
       upper: typedText(high, common),
     }),
   )
-  return mayMatch({ class: 'CONJUNCTION', type: 'CONJUNCTION_OR', children }, snapshot)
+  return mayMatch({ class: 'CONJUNCTION', type: 'CONJUNCTION_OR', children }, columns)
 }
 
 function castTo(child: SyntaxNode, id: string): SyntaxNode {

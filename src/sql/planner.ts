@@ -6,6 +6,7 @@ import { KeptSessions } from '../engine/kept-sessions.js'
 import { ident } from '../engine/sql-text.js'
 import { columnDefinitions } from '../engine/types.js'
 import type { RowChanges } from '../ops/row-changes.js'
+import type { Metadata } from '../protocol/actions.js'
 import { CHANGE_FIELDS } from '../protocol/change-feed.js'
 import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { field, leaves, typeText } from '../protocol/schema.js'
@@ -303,14 +304,16 @@ export class Planner {
     const named = own.flatMap((scan) => [...(scan.columns ?? [])]).flatMap((column) => columnsRead(snapshot, column))
     const unknowable = unknowableNames(snapshot, own)
     const columns = isKnown ? new Set([...named, ...unknowable]) : undefined
-    if (changesFrom !== undefined || own.length === 0 || !isPrunable(snapshot))
+    const prunable = prunableColumns(snapshot)
+    if (changesFrom !== undefined || own.length === 0 || prunable.schema.fields.length === 0)
       return { standIn, columns, condition: 'TRUE', conditions: [], shortcut: undefined }
     const trees = await Promise.all(
       own.map((scan) => Promise.all(scan.filters.map((filter) => parseFilter(this.database, filter, snapshot)))),
     )
-    const conditions = conditionsOf(trees, snapshot)
+    const conditions = conditionsOf(trees, prunable)
     const [scan] = own
-    const shortcut = shape && scan ? shortcutFor(shape, scan, trees[0] ?? [], snapshot, params) : undefined
+    const shortcut =
+      shape && scan && isPrunable(snapshot) ? shortcutFor(shape, scan, trees[0] ?? [], snapshot, params) : undefined
     return { standIn, columns, condition: conditions.at(-1) ?? 'TRUE', conditions, shortcut }
   }
 }
@@ -337,7 +340,7 @@ function pinnedLookup({ lookup }: QueryTemplate, { tables: [table], views }: Pin
 
 /** What a lookup needs, from what the same one for other constants does. */
 function lookupNeeds(needs: TableNeeds, { comparisons, snapshot, columns }: PinnedLookup): TableNeeds {
-  const conditions = conditionsOf([comparisons], snapshot)
+  const conditions = conditionsOf([comparisons], prunableColumns(snapshot))
   // The plan leaves out a column whose comparison is true of every value.
   const read = needs.columns && new Set([...needs.columns, ...columns])
   return { ...needs, columns: read, condition: conditions.at(-1) ?? 'TRUE', conditions }
@@ -389,7 +392,7 @@ function bindingKey(text: string, params: BoundValues, { tables, views }: Pinned
     snapshot.metadata.schemaString,
     snapshot.partitionColumns,
     snapshot.mapping,
-    isPrunable(snapshot),
+    prunableColumns(snapshot).schema.fields.map(({ name }) => name),
   ])
   return JSON.stringify([text, values, schemas, views])
 }
@@ -397,19 +400,32 @@ function bindingKey(text: string, params: BoundValues, { tables, views }: Pinned
 const PLAIN_NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u
 
 /**
- * Filters come as text in which names are not quoted: a name that is more than a word could read as something else.
- * Conditions are made for this snapshot's columns; the relation's may be those of a later version.
+ * The columns that conditions over the files relation may be about: those that it knows as the snapshot has them, as it may be of a later
+ * version, and the snapshot of one that is to come. Filters come as text in which names are not quoted: a name that is
+ * more than a word could read as something else, so that there is no such column then.
  */
-export function isPrunable(snapshot: Snapshot): boolean {
-  const names = leaves(snapshot.schema.fields).flatMap(({ path }) => path)
-  if (!names.every((name) => PLAIN_NAME.test(name))) return false
-  const { schema, partitionColumns, mapping } = snapshot.prunable
-  const known = new Map(physicalSchema(schema, mapping).fields.map((f) => [f.name, typeText(f.type)]))
-  const partitions = physicalColumns(schema, partitionColumns, mapping)
-  return (
-    physicalSchema(snapshot.schema, snapshot.mapping).fields.every((f) => known.get(f.name) === typeText(f.type)) &&
-    isDeepStrictEqual(physicalColumns(snapshot.schema, snapshot.partitionColumns, snapshot.mapping), partitions)
-  )
+export function prunableColumns(snapshot: Snapshot): PrunableColumns {
+  const known = PRUNABLE.get(snapshot.metadata)
+  if (known?.shape === snapshot.prunable && known.mapping === snapshot.mapping) return known
+  const columns = { ...readPrunable(snapshot), shape: snapshot.prunable }
+  PRUNABLE.set(snapshot.metadata, columns)
+  return columns
+}
+
+const PRUNABLE = new WeakMap<Metadata, PrunableColumns & { readonly shape: PrunableColumns }>()
+
+function readPrunable({ schema, partitionColumns, mapping, prunable }: Snapshot): PrunableColumns {
+  const physical = (of: PrunableColumns) => physicalColumns(of.schema, of.partitionColumns, of.mapping)
+  const isPlain = leaves(schema.fields).every(({ path }) => path.every((name) => PLAIN_NAME.test(name)))
+  const isKnown = isPlain && isDeepStrictEqual(physical({ schema, partitionColumns, mapping }), physical(prunable))
+  const types = new Map(physicalSchema(prunable.schema, prunable.mapping).fields.map((f) => [f.name, typeText(f.type)]))
+  const stored = physicalSchema(schema, mapping).fields.map((f) => types.get(f.name) === typeText(f.type))
+  return { schema: { ...schema, fields: schema.fields.filter((_, at) => isKnown && stored[at]) }, partitionColumns, mapping }
+}
+
+/** Whether conditions may be about every column. */
+function isPrunable(snapshot: Snapshot): boolean {
+  return prunableColumns(snapshot).schema.fields.length === snapshot.schema.fields.length
 }
 
 /** A filter's text as a tree; text that does not parse is no filter. Columns may go by a reserved word, which it does not quote. */

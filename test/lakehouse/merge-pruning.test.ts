@@ -36,6 +36,18 @@ describe('a source that has few keys', () => {
     ['MERGE INTO t USING (SELECT 5 AS k WHERE false) AS s ON t.k = s.k WHEN MATCHED THEN DELETE', 0],
     ['MERGE INTO t USING (SELECT unnest([12.0::DOUBLE]) AS k) AS s ON t.k = s.k WHEN MATCHED THEN DELETE', FILES],
     ['MERGE INTO t USING (SELECT unnest([12]) AS k) AS s ON t.k = s.k WHEN NOT MATCHED BY SOURCE THEN DELETE', FILES],
+    [
+      'MERGE INTO t USING (SELECT unnest([12]) AS k) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET p = 9 WHEN NOT MATCHED BY SOURCE AND t.k < 5 THEN DELETE',
+      2,
+    ],
+    [
+      "MERGE INTO t USING (SELECT unnest([12]) AS k) AS s ON t.k = s.k WHEN NOT MATCHED BY SOURCE AND t.k < 5 THEN DELETE WHEN NOT MATCHED BY SOURCE AND name = 'n058' THEN UPDATE SET p = 9",
+      3,
+    ],
+    [
+      "MERGE WITH SCHEMA EVOLUTION INTO t USING (SELECT unnest([12]) AS k, 'x' AS added) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET added = s.added",
+      1,
+    ],
     ['MERGE INTO t USING (SELECT unnest([12]) AS k) AS s ON t.k = s.k OR t.k = 50 WHEN MATCHED THEN DELETE', FILES],
     ['MERGE INTO t USING (SELECT (random() * 0)::INT + 12 AS k) AS s ON t.k = s.k WHEN MATCHED THEN DELETE', FILES],
     ['MERGE INTO t USING s ON t.k = s.k WHEN MATCHED THEN DELETE', 1],
@@ -75,7 +87,10 @@ describe('a source that has few keys', () => {
             const source = keys.length > 0 ? `(SELECT k FROM ${list(keys)})` : `(SELECT NULL::${type} AS k WHERE false)`
             const on = name === 'pruned' ? 't.k = s.k' : '(t.k = s.k OR false)'
             const merge = `MERGE INTO ${name} AS t USING ${source} AS s ON ${on} WHEN MATCHED THEN UPDATE SET hit = true`
-            await lake.sql(`${merge} WHEN NOT MATCHED THEN INSERT (k, hit) VALUES (s.k, NULL)`)
+            const alone = type === 'VARCHAR' ? "k > '2'" : `k < ${value(7)}`
+            await lake.sql(
+              `${merge} WHEN NOT MATCHED THEN INSERT (k, hit) VALUES (s.k, NULL) WHEN NOT MATCHED BY SOURCE AND ${alone} THEN DELETE`,
+            )
           }
           const rows = (name: string) => rowsOf(lake, `SELECT k::VARCHAR AS k, hit FROM ${name} ORDER BY ALL`)
           expect(await rows('pruned')).toEqual(await rows('whole'))
