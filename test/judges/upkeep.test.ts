@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { Lakehouse } from '../../src/index.js'
+import { digestOfArrow } from '../support/arrow-digest.js'
 import { describeWhen } from '../support/needs.js'
 import { peers, readWithSpark, sharedSpark, startReader } from '../support/peers.js'
 import { rowsOf } from '../support/world.js'
@@ -86,21 +87,28 @@ describeWhen(peers.available('spark'), peers.reason('spark'), 'a table after del
     await agree(lake, name, others ?? peers.available('deltalake'))
   })
 
-  it('the state of a view, refreshed with deletion vectors, is to Spark the definition over the source', TIMEOUT, async () => {
-    const lake = await open()
-    const source = await made(lake, `(${COLUMNS}) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')`)
-    const view = freshName('view')
-    const definition = (from: string) =>
-      `SELECT url, count(*) AS rows, CAST(sum(id) AS BIGINT) AS total, max(day) AS last FROM ${from} GROUP BY url`
-    await lake.createView(view, { as: definition(source) })
-    await lake.sql(
-      `INSERT INTO ${source} VALUES (40, 'u3', DATE '2026-11-08'), (41, 'new', NULL); DELETE FROM ${source} WHERE id = 5`,
-    )
-    expect(await lake.refreshView(view)).toMatchObject({ how: 'changes', filesMarked: 1 })
-    const table = (name: string) => `delta.\`${uriOf(name)}\``
-    const [stored, fresh] = [`SELECT url, rows, total, last FROM ${table(view)}`, definition(table(source))]
-    expect(await sql(`(${stored} EXCEPT ALL ${fresh}) UNION ALL (${fresh} EXCEPT ALL ${stored})`)).toEqual([])
-  })
+  it(
+    'the state of a view, refreshed with deletion vectors, is to Spark and delta-rs the definition over the source',
+    TIMEOUT,
+    async () => {
+      const lake = await open()
+      const source = await made(lake, `(${COLUMNS}) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')`)
+      const view = freshName('view')
+      const definition = (from: string) =>
+        `SELECT url, count(*) AS rows, CAST(sum(id) AS BIGINT) AS total, max(day) AS last FROM ${from} GROUP BY url`
+      await lake.createView(view, { as: definition(source) })
+      await lake.sql(
+        `INSERT INTO ${source} VALUES (40, 'u3', DATE '2026-11-08'), (41, 'new', NULL); DELETE FROM ${source} WHERE id = 5`,
+      )
+      expect(await lake.refreshView(view)).toMatchObject({ how: 'changes', filesMarked: 1 })
+      const table = (name: string) => `delta.\`${uriOf(name)}\``
+      const [stored, fresh] = [`SELECT url, rows, total, last FROM ${table(view)}`, definition(table(source))]
+      expect(await sql(`(${stored} EXCEPT ALL ${fresh}) UNION ALL (${fresh} EXCEPT ALL ${stored})`)).toEqual([])
+      if (!peers.available('deltalake')) return
+      const { digest } = await deltalake.read({ uri: uriOf(view), sql: 'SELECT url, rows, total, last FROM t' })
+      expect(digest).toBe(await digestOfArrow(await (await lake.sql(definition(source))).toArrow()))
+    },
+  )
 
   it('SHALLOW CLONE', TIMEOUT, async () => {
     const lake = await open()
