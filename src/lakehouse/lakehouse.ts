@@ -30,6 +30,8 @@ import { makeTable } from './make-table.js'
 import { checkTableName } from './names.js'
 import { checkNewRoot } from './new-root.js'
 import type { AsOf, CreateTableOptions, LakehouseOptions, SqlOptions, StorageUse, TableSummary } from './options.js'
+import { pinView } from './pinned-view.js'
+import { type RefreshedView, refreshView, refreshViews, type TimedRefresh } from './refresh-views.js'
 import { Refresher } from './refresher.js'
 import { REJECTS_FIELDS, rejectsTableName } from './rejects.js'
 import { renameTable } from './rename-table.js'
@@ -56,12 +58,7 @@ import {
   dropView,
   listViews,
   type MadeView,
-  pinView,
-  type RefreshedView,
   rebuildView,
-  refreshView,
-  refreshViews,
-  type TimedRefresh,
   type ViewDetail,
   type ViewSummary,
   viewsOver,

@@ -1,7 +1,8 @@
 import type { Clock } from '../base/clock.js'
 import type { EventSink } from '../base/events.js'
 import { isRefreshDue, refreshPolicy } from './refresh-policy.js'
-import type { RefreshedView, ViewDetail, ViewSummary } from './views.js'
+import type { RefreshedView } from './refresh-views.js'
+import type { ViewDetail, ViewSummary } from './views.js'
 
 const EVERY_MS = 5_000
 

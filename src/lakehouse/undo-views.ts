@@ -5,12 +5,12 @@ import { bucketsName } from '../views/buckets.js'
 import { exactOf, namedParts, type ViewAt, type ViewReading, viewAt } from '../views/exact.js'
 import { builtSql } from '../views/maintain-sql.js'
 import type { View } from '../views/view.js'
+import { pinView, readingOf } from './pinned-view.js'
 import { type PinnedRelation, type PinnedTable, readyQuery } from './query-runner.js'
 import type { TableHost } from './table-host.js'
 import type { ViewChange, ViewProof } from './undo-options.js'
 import { viewReading } from './view-reads.js'
 import { rowSql } from './view-texts.js'
-import { pinView, readingOf } from './views.js'
 
 const EXAMPLES_MAX = 5
 const NOT_CHECKED = 'not checked'

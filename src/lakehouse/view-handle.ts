@@ -1,9 +1,10 @@
+import type { TimedRefresh } from './refresh-views.js'
 import type { QueryResult } from './result.js'
 import type { IndexedRow } from './view-index.js'
 import type { LookupKey, LookupOptions } from './view-lookup.js'
 import type { RefreshOptions } from './view-refresh.js'
 import type { WatchOptions } from './view-watch.js'
-import type { MadeView, TimedRefresh, ViewDetail } from './views.js'
+import type { MadeView, ViewDetail } from './views.js'
 
 interface Signalled {
   readonly signal?: AbortSignal | undefined

@@ -2,10 +2,11 @@ import { DeltaError } from '../base/errors.js'
 import type { TableName } from '../sql/statements/names.js'
 import type { ViewStatement } from '../sql/statements/views.js'
 import { commandResult } from './query-runner.js'
+import { type RefreshedView, refreshViews } from './refresh-views.js'
 import { one, text } from './relations.js'
 import type { QueryResult } from './result.js'
 import type { TableHost } from './table-host.js'
-import { createView, dropView, listViews, type RefreshedView, rebuildView, refreshViews, type ViewCatalog } from './views.js'
+import { createView, dropView, listViews, rebuildView, type ViewCatalog } from './views.js'
 
 /** Runs a statement about views. */
 export async function runViewStatement(

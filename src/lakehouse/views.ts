@@ -10,18 +10,19 @@ import { AS_OF, BUCKET } from '../views/as-of.js'
 import { bucketsDefinition, bucketsName, hasBuckets } from '../views/buckets.js'
 import { invalid } from '../views/derivation.js'
 import { derivePlan } from '../views/derive.js'
-import { type PinnedSource, type SourceLag, type ViewAt, type ViewReading, viewAt } from '../views/exact.js'
+import { type SourceLag, type ViewReading, viewAt } from '../views/exact.js'
 import { hiddenColumns } from '../views/maintain-sql.js'
 import { maintenanceOf, type ViewPlan } from '../views/plan.js'
 import { newView, VIEW_PROPERTIES, type View, viewOf, viewProperties } from '../views/view.js'
-import { ChangePass } from './change-pass.js'
 import { checkDesign } from './create.js'
 import { makeTable } from './make-table.js'
 import { checkTableName, tableExists } from './names.js'
+import { bucketsBeside, pinView, readingOf } from './pinned-view.js'
 import { refreshPolicy } from './refresh-policy.js'
+import { refreshView } from './refresh-views.js'
 import type { TableHost } from './table-host.js'
-import { ageOf, viewReading } from './view-reads.js'
-import { batchesOf, type RefreshOptions, type RefreshResult, refreshState, stageBuilt } from './view-refresh.js'
+import { ageOf } from './view-reads.js'
+import { batchesOf, stageBuilt } from './view-refresh.js'
 
 /** A view in a list of them. */
 export interface ViewSummary {
@@ -83,8 +84,6 @@ export interface ViewCatalog {
 }
 
 const PREFIX = '__view_'
-/** Views of which the states are written at one time. */
-const TOGETHER_MAX = 2
 
 /** The views of a lakehouse, by name. */
 export async function listViews(catalog: ViewCatalog, signal?: AbortSignal): Promise<readonly ViewSummary[]> {
@@ -112,15 +111,6 @@ export async function viewsOver(catalog: ViewCatalog, source: string, signal?: A
     }
   }
   return found
-}
-
-/** @throws {DeltaError} `VIEW_NOT_FOUND`. */
-export async function pinView(host: TableHost, name: string, signal?: AbortSignal): Promise<PinnedView> {
-  const pinned = await host.pin({ schema: '', name }, signal)
-  const view = pinned && viewOf(pinned.snapshot)
-  if (!view)
-    throw new DeltaError('VIEW_NOT_FOUND', 'there is no such view', { view: name }, { hint: 'SHOW VIEWS lists the views' })
-  return { name, table: pinned.table, snapshot: pinned.snapshot, view }
 }
 
 /** @throws {DeltaError} `VIEW_NOT_FOUND`. */
@@ -224,113 +214,6 @@ export async function dropView(
   return catalog.dropTable(name, { ifExists })
 }
 
-/** The name of the view that holds a view's buckets, where there is one. */
-async function bucketsBeside(host: TableHost, name: string, signal: AbortSignal | undefined): Promise<string | undefined> {
-  const inBuckets = bucketsName(name)
-  const beside = inBuckets.length <= 128 ? await host.pin({ schema: '', name: inBuckets }, signal) : undefined
-  return beside && viewOf(beside.snapshot) ? inBuckets : undefined
-}
-
-/** Brings a view's state up to its sources; views that it reads come first. @throws {DeltaError} `VIEW_NOT_FOUND`. */
-export async function refreshView(host: TableHost, name: string, options: RefreshOptions = {}): Promise<RefreshResult> {
-  const { signal } = options
-  const pinned = await pinView(host, name, signal)
-  for (const source of pinned.view.sources) {
-    const found = await host.pin({ schema: '', name: source }, signal)
-    if (found && viewOf(found.snapshot)) await refreshView(host, source, { signal })
-  }
-  return refreshFrom(host, { ...readingOf(host, signal), upstream: 'stored' }, pinned, options)
-}
-
-/** The same from the versions of a reading, and the buckets beside it. */
-async function refreshFrom(
-  host: TableHost,
-  reading: ViewReading,
-  first: PinnedView,
-  options: RefreshOptions,
-): Promise<RefreshResult> {
-  const { signal } = options
-  const { name, view } = first
-  let known: PinnedView | undefined = first
-  const result = await refreshState(
-    host,
-    reading,
-    async () => {
-      const state = known ?? (await pinView(host, name, signal))
-      known = undefined
-      return state
-    },
-    options,
-  )
-  const beside = view.plan.event && (await bucketsBeside(host, name, signal))
-  if (beside) await refreshView(host, beside, options)
-  return result
-}
-
-type PinnedView = PinnedSource & { readonly view: View }
-
-export type TimedRefresh = RefreshResult & { readonly elapsedMs: number }
-
-/** What became of a view that was refreshed with others. */
-export type RefreshedView =
-  | { readonly view: string; readonly result: TimedRefresh }
-  | { readonly view: string; readonly error: unknown }
-
-/**
- * Brings the states of several views up to their sources. Those over tables follow the same versions, and read what changed in one
- * pass; then come views over views. One that fails keeps no other from it.
- */
-export async function refreshViews(
-  host: TableHost,
-  names: readonly string[],
-  { full, signal }: RefreshOptions = {},
-): Promise<readonly RefreshedView[]> {
-  const pass = new ChangePass(host)
-  const reading: ViewReading = { ...readingOf(host, signal), upstream: 'stored', changes: pass.changes }
-  const readsViews = async ({ view }: { readonly view: View }) => {
-    const pinned = await Promise.all(view.sources.map((source) => reading.pin(source)))
-    return pinned.some((source) => source !== undefined && viewOf(source.snapshot) !== undefined)
-  }
-  const done = new Map<string, RefreshedView>()
-  const settle = async (name: string, work: () => Promise<RefreshResult>) => {
-    const startedAtMs = host.clock.now()
-    try {
-      const result = await work()
-      done.set(name, { view: name, result: { ...result, elapsedMs: host.clock.now() - startedAtMs } })
-    } catch (error) {
-      if (signal?.aborted) throw error
-      done.set(name, { view: name, error })
-    }
-  }
-  try {
-    const together: { readonly pinned: PinnedView; readonly at: ViewAt }[] = []
-    const later: string[] = []
-    for (const name of new Set(names)) {
-      try {
-        const pinned = await pinView(host, name, signal)
-        if (await readsViews(pinned)) later.push(name)
-        else together.push({ pinned, at: await viewAt(reading, pinned, PREFIX) })
-      } catch {
-        later.push(name)
-      }
-    }
-    const followed = full ? [] : together.map(({ at }) => at)
-    await pass.read(followed, { signal })
-    const left = together.map(({ pinned }) => pinned)
-    const one = async () => {
-      for (let next = left.shift(); next; next = left.shift()) {
-        const view = next
-        await settle(view.name, () => refreshFrom(host, reading, view, { full, signal }))
-      }
-    }
-    await Promise.all(Array.from({ length: TOGETHER_MAX }, one))
-    for (const name of later) await settle(name, () => refreshView(host, name, { full, signal }))
-  } finally {
-    await pass.close()
-  }
-  return names.flatMap((name) => done.get(name) ?? [])
-}
-
 /** What a view is clustered by, as far as another definition has these columns. */
 async function clusteringLeft(
   host: TableHost,
@@ -344,17 +227,6 @@ async function clusteringLeft(
   if (clustered.length === 0) return []
   const { columns } = await planOf(host, name, as, signal)
   return clustered.filter(([first]) => columns.some((column) => column.name === first))
-}
-
-/** A reading of the newest versions, each pinned once. */
-export function readingOf(host: TableHost, signal: AbortSignal | undefined): ViewReading {
-  const pinned = new Map<string, ReturnType<TableHost['pin']>>()
-  const pin = (name: string) => {
-    const found = pinned.get(name) ?? host.pin({ schema: '', name }, signal)
-    pinned.set(name, found)
-    return found
-  }
-  return viewReading(host, pin, signal)
 }
 
 /** A view, and beside it the states of its buckets where it is to be asked up to a time. */
