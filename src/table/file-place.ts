@@ -38,7 +38,8 @@ export async function headOf(store: ObjectStore, file: string, options: StoreOpt
 export function absolutePath(store: ObjectStore, file: string): string {
   const place = placeOf(store, file)
   const [, root = '', prefix = ''] = /^(s3:\/\/[^/]+|memory:[^/]+)(.*)$/s.exec(place.store.uri) ?? []
-  if (root === '') return `${place.store.uri.replace(/\/$/, '')}/${encodeFilePath(place.path)}`
+  // Of the spellings of a place on disk, the one by which Spark knows again a file of which it deletes rows.
+  if (root === '') return `${place.store.uri.replace(/^file:\/+/, 'file:/').replace(/\/$/, '')}/${encodeFilePath(place.path)}`
   return `${root}${encodeFilePath(`${prefix}/${place.path}`)}`
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -60,6 +60,17 @@ describe('a shallow clone', () => {
     await lake.sql('CREATE TABLE copy DEEP CLONE cc')
     await lake.dropTable('s')
     expect(await ids(lake, 'copy')).toEqual([2, 3])
+  })
+
+  it('names files on disk as Spark does, which otherwise deletes no rows of them', async () => {
+    const root = join(folder, 'spelled')
+    await using lake = await made(new LocalStore(root))
+    await lake.sql('CREATE TABLE c SHALLOW CLONE s')
+    const log = await readFile(join(root, 'c/_delta_log', `${'0'.repeat(20)}.json`), 'utf8')
+    const paths = [...log.matchAll(/"(?:path|pathOrInlineDv)":"([^"]*)"/g)].map(([, path = '']) => path)
+    const encoded = encodeURI(root)
+    expect(paths.length).toBeGreaterThan(0)
+    expect(paths.filter((path) => !path.startsWith(`file:${encoded}/s/`))).toEqual([])
   })
 
   it('may be in another store than its source, and then stands for what is there', async () => {
