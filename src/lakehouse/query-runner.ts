@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { DeltaError } from '../base/errors.js'
 import type { Database, Session } from '../engine/database.js'
+import { emptyParquet } from '../engine/empty-parquet.js'
 import { ident, literal } from '../engine/sql-text.js'
 import { type ChangedFile, changedFiles } from '../ops/changes.js'
 import { openChanges } from '../ops/changes-scan.js'
@@ -295,7 +296,7 @@ async function select(
 
 /** Makes the files of a table readable; `sql` is what its name stands for. */
 async function openTable(
-  { source, uniformFiles, sharedChanges }: Engines,
+  { source, uniformFiles, sharedChanges, spool }: Engines,
   database: Database,
   { deps: { store } }: DeltaTable,
   planned: PlannedTable,
@@ -310,7 +311,7 @@ async function openTable(
   if (changesFrom) return openChanges(source, store, snapshot, files as readonly ChangedFile[], columns, { signal })
   const held = await source.open(store, files, snapshot, columns, { signal })
   try {
-    const shape = scanShape(planned)
+    const shape = { ...scanShape(planned), empty: emptyParquet(spool) }
     const uniform = await uniformFiles.areUniform(database, shape, held.files)
     return { ...held, sql: scanSql({ ...shape, uniform }, held.files) }
   } catch (error) {

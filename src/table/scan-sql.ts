@@ -57,6 +57,8 @@ export interface ScanShape {
    * @defaultValue false
    */
   readonly uniform?: boolean | undefined
+  /** A Parquet file without rows (`emptyParquet`), with which a large file that is read alone is read by several threads. */
+  readonly empty?: string | undefined
 }
 
 /**
@@ -130,13 +132,19 @@ function groupSql(shape: ScanShape, files: readonly ScanFile[]): string {
   }
 }
 
+/** About a row group: what one thread reads at a time. */
+const SHARED_ROWS_MIN = 100_000
+
 /** Reads the stored columns of files of one kind, under a schema of ours or, where the files are uniform, as they are. */
 export function readerSql(
-  { fields, mapping = 'none', rowIds, uniform = false }: ScanShape,
+  { fields, mapping = 'none', rowIds, uniform = false, empty }: ScanShape,
   files: readonly ScanFile[],
   more = '',
 ): string {
-  const list = files.map((file) => literal(escapeGlob(file.localFile))).join(', ')
+  const paths = files.map((file) => escapeGlob(file.localFile))
+  // A file without field ids cannot be read by them.
+  const isShared = files.length === 1 && !uniform && mapping !== 'id' && (files[0]?.physicalRows ?? 0) > SHARED_ROWS_MIN
+  if (isShared && empty !== undefined) paths.push(escapeGlob(empty))
   const rows = files.reduce<number | undefined>((sum, file) => add(sum, file.physicalRows), 0)
   const options = [
     uniform ? 'union_by_name = true' : `schema = ${readerSchema(fields, mapping, rowIds, files[0]?.stored)}`,
@@ -147,7 +155,7 @@ export function readerSql(
     // Without a footer read, it would plan joins for empty files.
     ...(rows ? [`explicit_cardinality = ${rows}`] : []),
   ]
-  return `read_parquet([${list}], ${options.join(', ')}${more})`
+  return `read_parquet([${paths.map(literal).join(', ')}], ${options.join(', ')}${more})`
 }
 
 /** Whether all bytes of a file are texts, of which some writers leave out the mark. */

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Database } from '../../src/engine/database.js'
+import { emptyParquet } from '../../src/engine/empty-parquet.js'
+import { Spool } from '../../src/engine/spool.js'
 import { literal } from '../../src/engine/sql-text.js'
 import { type DataType, field, type StructField } from '../../src/protocol/schema.js'
 import { type ScanFile, type ScanShape, scanSql } from '../../src/table/scan-sql.js'
@@ -39,6 +41,17 @@ const array = (elementType: DataType): DataType => ({ type: 'array', elementType
 const map = (keyType: DataType, valueType: DataType): DataType => ({ type: 'map', keyType, valueType, valueContainsNull: true })
 const widened = (name: string, fromType: string, toType: string) =>
   field(name, toType, true, { 'delta.typeChanges': [{ fromType, toType }] })
+
+it('reads a large lone file beside an empty one, which adds nothing', async () => {
+  const empty = emptyParquet(await Spool.create(folder))
+  const shape = { fields: [field('i', 'long'), field('new', 'double')], partitionColumns: [], address: true }
+  const of = (physicalRows: number) => file('SELECT range AS i FROM range(3)', { physicalRows, deletedRows: undefined })
+  const large = await of(200_000)
+  expect(scanSql({ ...shape, empty }, [large])).toContain(empty)
+  expect(scanSql({ ...shape, empty }, [await of(3)])).not.toContain(empty)
+  expect(await scan({ ...shape, empty }, [large])).toEqual(await scan(shape, [large]))
+  expect(await scan({ ...shape, empty }, [large])).toHaveLength(3)
+})
 
 describe('a scan of mapped columns', () => {
   const inner = struct(mapped('x', 2, 'long'), mapped('added', 3, 'string'))
