@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { type CloneResult, cloneTable } from '../ops/clone.js'
-import { momentOf } from '../sql/planner.js'
+import { momentOf } from '../sql/moments.js'
 import type { Clone } from '../sql/statements/clone.js'
 import type { StoreOptions } from '../storage/store.js'
 import type { DeltaTable, VersionSelector } from '../table/delta-table.js'

@@ -1,6 +1,6 @@
 import { DeltaError } from '../base/errors.js'
 import { restore } from '../ops/restore.js'
-import { momentOf } from '../sql/planner.js'
+import { momentOf } from '../sql/moments.js'
 import type { Statement } from '../sql/statement.js'
 import type { Optimize } from '../sql/statements/maintenance.js'
 import type { TableName } from '../sql/statements/names.js'

@@ -11,14 +11,14 @@ import { CHANGE_FIELDS } from '../protocol/change-feed.js'
 import { physicalColumns, physicalSchema } from '../protocol/column-mapping.js'
 import { field, leaves, typeText } from '../protocol/schema.js'
 import type { Snapshot } from '../table/snapshot.js'
-import { checkAllowed } from './allow-list.js'
 import type { AnswerShape } from './answer-shape.js'
 import { type JoinKeys, joinKeys } from './join-keys.js'
 import { type Lookup, lookupColumns, masked, withConstants } from './lookup.js'
+import { type AsOfTime, asOfTime, endOf, type Moment, momentOf, rangeOf } from './moments.js'
 import { type BoundValues, bindParameters, type ParameterValues } from './parameters.js'
 import type { TableScan } from './plan-node.js'
 import { mayMatch, SKIP_REASONS, type SkipReason } from './pruning.js'
-import { type AsOfCut, type ChangesRef, readQuery, type TravelRef, unusedPrefix } from './query-text.js'
+import { type TravelRef, unusedPrefix } from './query-text.js'
 import { type PlanRead, readPlan } from './scans.js'
 import { type Shortcut, shortcutFor } from './shortcut.js'
 import { parseQuery, type SyntaxNode } from './syntax-tree.js'
@@ -69,12 +69,6 @@ export interface TableUse {
   readonly asOf: AsOfTime | undefined
 }
 
-/** An instant, as text that casts to TIMESTAMP WITH TIME ZONE, and the version of the source by which it is judged. */
-export interface AsOfTime {
-  readonly time: string
-  readonly known: number | undefined
-}
-
 /** Pins a version of a table; `undefined` when there is no such table. */
 export type SnapshotResolver = (request: TableRequest, use: TableUse) => Promise<ResolvedTable | ResolvedView | undefined>
 
@@ -111,9 +105,6 @@ export interface PlannedView {
   readonly standIn: string
   readonly sql: string
 }
-
-/** A version, or a time in milliseconds since 1970-01-01 UTC. */
-export type Moment = { readonly version: number } | { readonly timestampMs: number }
 
 export interface QueryPlan {
   readonly text: string
@@ -457,65 +448,4 @@ function withQuotedNames(filter: string, { schema }: PrunableColumns): string {
 async function explain(session: Session, text: string, params: BoundValues): Promise<PlanRead | undefined> {
   const [row] = await session.rows<{ explain_value: string }>(`EXPLAIN (FORMAT JSON) ${text}`, { params })
   return row ? readPlan(row.explain_value) : undefined
-}
-
-async function rangeOf({ from, to }: ChangesRef, evaluate: (ref: { readonly expression: string }) => Promise<Moment>) {
-  return { from: await evaluate({ expression: from }), to: to === undefined ? undefined : await evaluate({ expression: to }) }
-}
-
-/** The version that a range of changes ends with. */
-function endOf(
-  range: { readonly to: Moment | undefined } | undefined,
-): Pick<TableRequest, 'version' | 'timestampMs' | 'orLatest'> {
-  if (!range?.to) return {}
-  return 'timestampMs' in range.to ? { ...range.to, orLatest: true } : range.to
-}
-
-/** A number is a version, anything else a time. */
-const UNIT_OF = (expression: string) =>
-  `CASE WHEN typeof(${expression}) SIMILAR TO '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DOUBLE|FLOAT|DECIMAL.*)' THEN 'version' ELSE 'timestamp' END`
-
-async function asOfTime(
-  planner: Database,
-  { time, known }: AsOfCut,
-  params: ParameterValues | undefined,
-  signal: AbortSignal | undefined,
-): Promise<AsOfTime> {
-  const query = readQuery(`SELECT ((${time}\n)::TIMESTAMPTZ)::VARCHAR AS value`)
-  if (checkAllowed(await parseQuery(planner, query.text)).tables.length > 0)
-    throw new DeltaError('SQL_INVALID', 'a time cannot come from a table', { expression: time })
-  const bound = bindParameters(query.parameters, params)
-  const [row] = await planner.rows<{ value: string | null }>(query.text, { params: bound, signal })
-  if (!row?.value) throw new DeltaError('SQL_INVALID', 'the time is NULL', { expression: time })
-  if (known === undefined) return { time: row.value, known }
-  const moment = await momentOf(planner, { unit: 'version', expression: known }, params, signal)
-  return { time: row.value, known: 'version' in moment ? moment.version : undefined }
-}
-
-/** The version or time that a reference asks for; its expression may only be made of constants and parameters. */
-export async function momentOf(
-  planner: Database,
-  { unit: known, expression }: Pick<TravelRef, 'expression'> & { readonly unit?: TravelRef['unit'] | undefined },
-  params: ParameterValues | undefined,
-  signal: AbortSignal | undefined,
-): Promise<Moment> {
-  const evaluate = async <T>(select: string) => {
-    const query = readQuery(`SELECT ${select} AS value`)
-    const references = checkAllowed(await parseQuery(planner, query.text))
-    if (references.tables.length > 0)
-      throw new DeltaError('SQL_INVALID', 'a version or time cannot come from a table', { expression })
-    const [row] = await planner.rows<{ value: T | null }>(query.text, {
-      params: bindParameters(query.parameters, params),
-      signal,
-    })
-    return row?.value
-  }
-  const unit = known ?? (await evaluate<string>(UNIT_OF(`(${expression})`)))
-  const moment = await evaluate<bigint | number>(
-    unit === 'version' ? `(${expression})::DOUBLE` : `epoch_ms((${expression})::TIMESTAMPTZ)`,
-  )
-  if (moment == null) throw new DeltaError('SQL_INVALID', 'the version or time is NULL', { expression })
-  if (unit === 'version' && !Number.isSafeInteger(moment))
-    throw new DeltaError('SQL_INVALID', 'a version is a whole number', { expression })
-  return unit === 'version' ? { version: Number(moment) } : { timestampMs: Number(moment) }
 }

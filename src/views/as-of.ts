@@ -1,5 +1,5 @@
 import { ident, literal } from '../engine/sql-text.js'
-import type { AsOfTime } from '../sql/planner.js'
+import type { AsOfTime } from '../sql/moments.js'
 import { bucketsName, isBucketsOf } from './buckets.js'
 import { invalid } from './derivation.js'
 import { exactStates, namedParts, type PinnedPart, type PinnedSource, type ViewAt, type ViewReading, viewAt } from './exact.js'
