@@ -10,7 +10,8 @@ import { addStruct, checkpointFiles, fileActions, fileRanges } from './checkpoin
 import { sumOfFile } from './file-sum.js'
 import { type FileSums, forgetSum, type LastCheckpoint, pointToCheckpoint, SUM_TAG } from './last-checkpoint.js'
 import { cleanUpLog, expiryDay } from './log-cleanup.js'
-import type { LogDependencies, LogHead, TableLog } from './table-log.js'
+import type { LogHead } from './log-head.js'
+import type { LogDependencies, TableLog } from './table-log.js'
 
 export interface WrittenCheckpoint {
   readonly version: number

@@ -9,7 +9,8 @@ import { tableProperties } from '../protocol/properties.js'
 import { supportedFeatures } from '../protocol/table-features.js'
 import { transactionRetentionMs } from '../protocol/transactions.js'
 import type { LogDependencies } from './dependencies.js'
-import type { TableLog, TableState } from './table-log.js'
+import type { TableState } from './log-head.js'
+import type { TableLog } from './table-log.js'
 import { NO_FILES, SIZE_BINS, type TableTotals, totalsAfter } from './table-totals.js'
 
 /** As many producers, or domains, as a checksum lists: with more of them it lists none, which readers understand. */

@@ -1,48 +1,25 @@
 import { LRUCache } from 'lru-cache'
 import { DeltaError, isDeltaError } from '../base/errors.js'
 import { Serial } from '../base/serial.js'
-import { emptyParquet } from '../engine/empty-parquet.js'
-import type { DomainMetadata, Metadata, Protocol, SetTransaction } from '../protocol/actions.js'
-import { mappingMode } from '../protocol/column-mapping.js'
+import type { DomainMetadata, SetTransaction } from '../protocol/actions.js'
 import type { Commit } from '../protocol/commit-file.js'
-import { checkReadable } from '../protocol/features.js'
 import { rootSpellings } from '../protocol/file-path.js'
 import { withoutIdentityMarks } from '../protocol/identity.js'
-import { commitPath, LOG_FOLDER, logFilePath } from '../protocol/log-path.js'
-import { parseSchema } from '../protocol/schema.js'
-import type { ObjectStore, StoreOptions } from '../storage/store.js'
+import { logFilePath } from '../protocol/log-path.js'
+import type { StoreOptions } from '../storage/store.js'
 import { applyFolded, foldCommits } from './apply-commits.js'
-import { damageIsTyped, openCheckpoint } from './checkpoint-open.js'
-import { loadCheckpointFiles } from './checkpoint-read.js'
 import { type ChecksumClaims, mismatchOf, parseChecksum } from './checksum-check.js'
 import type { LogDependencies } from './dependencies.js'
-import { isSummed, parseEntry } from './entry.js'
-import { FilesRelation, type RelationShape } from './files-relation.js'
-import { type FileSums, NO_SUMS, readLastCheckpoint } from './last-checkpoint.js'
+import type { FilesRelation, RelationShape } from './files-relation.js'
+import { NO_SUMS, readLastCheckpoint } from './last-checkpoint.js'
+import { foldHead, type KnownTransaction, type LogHead, type TableState } from './log-head.js'
 import { listLog } from './log-listing.js'
 import { countTotals, RunningTotals } from './running-totals.js'
-import { type LogEntry, type LogSegment, lastVersion, planSegments } from './segment.js'
+import { planSegments } from './segment.js'
+import { type LoadedSegment, loadSegment, readCommit } from './segment-load.js'
 import type { TableTotals } from './table-totals.js'
 
 export type { LogDependencies } from './dependencies.js'
-
-/** A producer's last batch in the table; `committedAt` is unknown when a checkpoint told of it, and no later when a compacted file did. */
-export interface KnownTransaction extends SetTransaction {
-  readonly committedAt: number | undefined
-}
-
-/** Protocol and metadata of one version. */
-export interface TableState {
-  readonly protocol: Protocol
-  readonly metadata: Metadata
-}
-
-/** All of a version but its files, and for good: it stays as it is when the log goes on. */
-export interface LogHead extends TableState {
-  readonly version: number
-  readonly txns: readonly KnownTransaction[]
-  readonly domains: readonly DomainMetadata[]
-}
 
 /** How a log is loaded. */
 export interface LoadOptions extends StoreOptions {
@@ -56,7 +33,6 @@ export interface LoadOptions extends StoreOptions {
 const MENDABLE: ReadonlySet<string> = new Set(['CHECKPOINT_DAMAGED', 'CHECKSUM_MISMATCH'])
 const COLUMN_MAPPING = 'delta.columnMapping.mode'
 
-let relations = 0
 const UNFOLDED_MAX = 200
 
 /** A table's log, loaded: the files relation, and the rest of the state, for every version from `firstVersion` on. */
@@ -85,15 +61,7 @@ export class TableLog {
   /** What the newest version's checksum adds up. */
   readonly totals = new RunningTotals()
 
-  private constructor(
-    deps: LogDependencies,
-    files: FilesRelation,
-    head: Head,
-    firstVersion: number,
-    version: number,
-    tip: Commit | undefined,
-    isSummed: boolean,
-  ) {
+  private constructor(deps: LogDependencies, { head, files, firstVersion, version, tip, isSummed }: LoadedSegment) {
     this.isSummed = isSummed
     this.deps = deps
     this.relation = files
@@ -135,13 +103,7 @@ export class TableLog {
       for (const segment of segments ?? planSegments(listing, target)) {
         let log: TableLog | undefined
         try {
-          log = await loadSegment(
-            deps,
-            segment,
-            sums,
-            options,
-            (head, files, first, version, tip, isSummed) => new TableLog(deps, files, head, first, version, tip, isSummed),
-          )
+          log = new TableLog(deps, await loadSegment(deps, segment, sums, options))
           if (checksums) await log.checkTotals(listing.checksums, options)
           log.filesHeld = await log.relation.rowCount()
           await sure?.log.close()
@@ -360,115 +322,4 @@ interface HeldAgainst {
   readonly claims: ChecksumClaims
   readonly totals: TableTotals
   readonly mismatch: DeltaError | undefined
-}
-
-/** The commit of a version, or `undefined` when there is none yet. */
-export async function readCommit(store: ObjectStore, version: number, options: StoreOptions = {}): Promise<Commit | undefined> {
-  const path = commitPath(version)
-  const bytes = await store.get(path, options)
-  return bytes && parseEntry(version, bytes, path)
-}
-
-interface Head {
-  readonly states: { readonly version: number; readonly state: TableState }[]
-  readonly txns: Map<string, KnownTransaction>
-  readonly domains: Map<string, DomainMetadata>
-}
-
-function foldHead(head: Head, commit: Commit): void {
-  const before = head.states.at(-1)?.state
-  const protocol = commit.protocol ?? before?.protocol
-  const metadata = commit.metaData ?? before?.metadata
-  if ((commit.protocol || commit.metaData) && protocol && metadata)
-    head.states.push({ version: commit.version, state: { protocol, metadata } })
-  for (const txn of commit.txns) head.txns.set(txn.appId, { ...txn, committedAt: commit.version })
-  for (const domain of commit.domains) head.domains.set(domain.domain, domain)
-}
-
-const ENTRIES_AT_ONCE = 16
-
-async function loadSegment<T>(
-  deps: LogDependencies,
-  segment: LogSegment,
-  sums: FileSums,
-  options: StoreOptions,
-  make: (
-    head: Head,
-    files: FilesRelation,
-    firstVersion: number,
-    version: number,
-    tip: Commit | undefined,
-    isSummed: boolean,
-  ) => T,
-): Promise<T> {
-  const commits = await readEntries(deps.store, segment.entries, options)
-  const head: Head = { states: [], txns: new Map(), domains: new Map() }
-  const checkpoint = segment.checkpoint && (await openCheckpoint(deps, segment.checkpoint, sums, options))
-  try {
-    const version = segment.checkpoint?.version ?? -1
-    if (checkpoint) {
-      const { protocol, metaData, domains } = checkpoint.head
-      foldHead(head, { version, protocol, metaData, adds: [], removes: [], cdc: [], txns: [], domains, commitInfo: undefined })
-      for (const txn of checkpoint.head.txns) head.txns.set(txn.appId, { ...txn, committedAt: undefined })
-    }
-    foldCommitHeads(head, commits)
-    const last = head.states.at(-1)?.state
-    if (!last) throw new DeltaError('LOG_INCOMPLETE', 'log has no protocol or no metadata', { table: deps.store.uri })
-    checkReadable(last.protocol, last.metadata)
-    const shape = {
-      schema: parseSchema(last.metadata.schemaString),
-      partitionColumns: last.metadata.partitionColumns,
-      mapping: mappingMode(last.protocol, last.metadata),
-    }
-    const files = await FilesRelation.create(deps.database, `files_${++relations}`, shape)
-    const roots = rootSpellings(deps.store.uri)
-    try {
-      if (checkpoint)
-        await damageIsTyped(checkpoint.path, () =>
-          deps.database.use((connection) =>
-            loadCheckpointFiles(connection, files, checkpoint.parts, version, roots, emptyParquet(deps.spool)),
-          ),
-        )
-      await applyFolded(deps.database, files, foldCommits(commits, roots), checkpoint === undefined)
-    } catch (error) {
-      await files.drop()
-      throw error
-    }
-    const compacted = segment.entries.findLast(({ kind }) => kind === 'compacted')
-    const firstVersion = compacted ? lastVersion(compacted) : Math.max(version, 0)
-    const summed =
-      commits.every(isSummed) && (segment.checkpoint?.paths ?? []).every((path) => path.slice(LOG_FOLDER.length + 1) in sums)
-    return make(head, files, firstVersion, segment.version, commits.at(-1), summed)
-  } finally {
-    await checkpoint?.release()
-  }
-}
-
-/** Two passes: a first commit may hold protocol and metadata in either order across versions. */
-function foldCommitHeads(head: Head, commits: readonly Commit[]): void {
-  let pending: Pick<Commit, 'protocol' | 'metaData'> = { protocol: undefined, metaData: undefined }
-  for (const commit of commits) {
-    pending = { protocol: commit.protocol ?? pending.protocol, metaData: commit.metaData ?? pending.metaData }
-    foldHead(head, head.states.length > 0 ? commit : { ...commit, ...pending })
-  }
-}
-
-async function readEntries(store: ObjectStore, entries: readonly LogEntry[], options: StoreOptions): Promise<Commit[]> {
-  const commits: Commit[] = []
-  for (let start = 0; start < entries.length; start += ENTRIES_AT_ONCE) {
-    const some = entries.slice(start, start + ENTRIES_AT_ONCE)
-    commits.push(...(await Promise.all(some.map((entry) => readEntry(store, entry, options)))))
-  }
-  return commits
-}
-
-/** A run of compacted commits reads as one commit, at its last version. */
-async function readEntry(store: ObjectStore, entry: LogEntry, options: StoreOptions): Promise<Commit> {
-  const path = logFilePath(entry)
-  const read = async () => {
-    const bytes = await store.get(path, options)
-    if (!bytes) throw new DeltaError('LOG_GAP', 'a commit went missing while the log was read', { file: path })
-    return parseEntry(lastVersion(entry), bytes, path)
-  }
-  return entry.kind === 'compacted' ? damageIsTyped(path, read) : read()
 }

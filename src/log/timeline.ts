@@ -3,7 +3,8 @@ import { commitPath } from '../protocol/log-path.js'
 import { tableProperties } from '../protocol/properties.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'
 import { type LogListing, listLog, versionRange } from './log-listing.js'
-import { readCommit, type TableLog } from './table-log.js'
+import { readCommit } from './segment-load.js'
+import type { TableLog } from './table-log.js'
 
 /**
  * When each version of a table was made.

@@ -1,5 +1,6 @@
 import { DeltaError } from '../base/errors.js'
-import { readCommit, type TableLog } from '../log/table-log.js'
+import { readCommit } from '../log/segment-load.js'
+import type { TableLog } from '../log/table-log.js'
 import { Timeline } from '../log/timeline.js'
 import type { CommitInfo } from '../protocol/actions.js'
 import type { ObjectStore, StoreOptions } from '../storage/store.js'

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readCommit, TableLog } from '../../src/log/table-log.js'
+import { readCommit } from '../../src/log/segment-load.js'
+import { TableLog } from '../../src/log/table-log.js'
 import { addCounted, NO_FILES, SIZE_BINS, totalsAfter } from '../../src/log/table-totals.js'
 import type { Action } from '../../src/protocol/actions.js'
 import { formatCommit, parseCommit } from '../../src/protocol/commit-file.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openInput } from '../../src/ingest/input.js'
 import { loadInput } from '../../src/ingest/load.js'
-import { readCommit } from '../../src/log/table-log.js'
+import { readCommit } from '../../src/log/segment-load.js'
 import { deleteRows } from '../../src/ops/delete.js'
 import { updateRows } from '../../src/ops/update.js'
 import { MemoryStore } from '../../src/storage/memory.js'

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { isDeltaError } from '../../src/base/errors.js'
-import { readCommit } from '../../src/log/table-log.js'
+import { readCommit } from '../../src/log/segment-load.js'
 import { decodeFilePath, isAbsoluteFilePath } from '../../src/protocol/file-path.js'
 import { MemoryStore } from '../../src/storage/memory.js'
 import type { ObjectStore } from '../../src/storage/store.js'
